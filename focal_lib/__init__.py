@@ -1,0 +1,9 @@
+"""A small library for the multiclass focal loss: the loss, its common bugs, and the ways to tell them apart.
+
+The book *Focal Loss: See It, Train It, Debug It* is built on it. Importing it needs torch alone.
+"""
+
+from .losses import FocalLoss, focal_loss, sigmoid_focal_loss
+
+__all__ = ["FocalLoss", "focal_loss", "sigmoid_focal_loss"]
+__version__ = "0.1.0"
