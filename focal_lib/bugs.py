@@ -144,7 +144,7 @@ CATALOGUE = {
             title="The same alpha for positives and negatives",
             source="002: BCE with alpha=0.25",
             loss=binary_scalar_alpha,
-            symptom="The positives get no more weight than the negatives, whatever alpha is; gamma = 0 gives a quarter of BCE.",
+            symptom="Positives weigh as much as negatives, whatever alpha is; gamma = 0 gives a quarter of BCE.",
             hides="A constant factor is a learning rate under SGD and cancels under Adam.",
             fix="alpha * target + (1 - alpha) * (1 - target).",
         ),
