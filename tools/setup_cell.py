@@ -10,6 +10,6 @@ import sys
 
 SOURCE = "git+https://github.com/focal-loss-book/focal-loss@main"
 if importlib.util.find_spec("focal_lib") is None:
-    if importlib.util.find_spec("google.colab") is None:
+    if "google.colab" not in sys.modules:
         raise ModuleNotFoundError(f"This notebook needs focal_lib; install it with: pip install {SOURCE}")
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", SOURCE], check=True)"""
