@@ -1,0 +1,120 @@
+"""The book's figures: pure functions, data in, figure out. One visual language, shared with the live views."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.ticker import PercentFormatter
+
+__all__ = ["COLORS", "STYLES", "axes", "bars", "confusion", "loss_curves", "loss_shares", "training_band"]
+
+# Okabe-Ito: told apart with any colour vision, and in grey through the line style.
+COLORS = {
+    "cross_entropy": "#6e6e6e",
+    "focal": "#0072B2",
+    "majority": "#56B4E9",
+    "minority": "#D55E00",
+    "bug": "#AA4499",
+    "extra": "#009E73",
+}
+STYLES = {
+    "cross_entropy": {"color": COLORS["cross_entropy"], "linestyle": "--", "linewidth": 2},
+    "focal": {"color": COLORS["focal"], "linestyle": "-", "linewidth": 2.5},
+    "bug": {"color": COLORS["bug"], "linestyle": "-.", "linewidth": 2.5},
+    "majority": {"color": COLORS["majority"], "marker": "o", "hatch": ""},
+    "minority": {"color": COLORS["minority"], "marker": "^", "hatch": "//"},
+}
+
+
+def axes(xlabel, ylabel, width=7.0, height=4.0, columns=1):
+    """A figure with labelled axes: (figure, ax), or (figure, array of ax) for several columns."""
+    figure, ax = plt.subplots(1, columns, figsize=(width, height), layout="constrained")
+    for one in np.ravel(ax):
+        one.set_xlabel(xlabel)
+        one.set_ylabel(ylabel)
+        one.spines[["top", "right"]].set_visible(False)
+        one.grid(alpha=0.25)
+        one.set_axisbelow(True)
+    return figure, ax
+
+
+def bars(counts, labels=("class 0 (majority)", "class 1 (minority)")):
+    """Number of examples of each of two classes."""
+    figure, ax = axes("", "number of training examples", width=5.0, height=3.2)
+    for k, kind in enumerate(("majority", "minority")):
+        ax.bar(labels[k], counts[k], color=COLORS[kind], hatch=STYLES[kind]["hatch"], edgecolor="white")
+        ax.annotate(f"{counts[k]}", (k, counts[k]), ha="center", va="bottom")
+    return figure
+
+
+def loss_curves(p_t, curves, log=False):
+    """Loss against p_t. ``curves`` maps a label to values; the first is drawn as cross-entropy, the last as focal."""
+    figure, ax = axes("$p_t$, probability of the true class  (hard ← → easy)", "loss of one example (nats)")
+    between = plt.get_cmap("viridis")(np.linspace(0.15, 0.75, max(len(curves) - 2, 1)))
+    dashes = [":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1))]
+    for k, (label, values) in enumerate(curves.items()):
+        if k == 0:
+            style = STYLES["cross_entropy"]
+        elif k == len(curves) - 1:
+            style = STYLES["focal"]
+        else:
+            style = {"color": between[k - 1], "linestyle": dashes[(k - 1) % len(dashes)], "linewidth": 2}
+        ax.plot(p_t, values, label=label, **style)
+    ax.set_xlim(0, 1)
+    if log:
+        ax.set_yscale("log")
+    else:
+        ax.set_ylim(0, 5)
+    ax.legend(frameon=False)
+    return figure
+
+
+def loss_shares(shares, groups):
+    """Stacked horizontal bars: who owns what. ``shares`` maps a row label to fractions, one a group, summing to 1."""
+    figure, ax = axes("share of the total", "", height=0.6 * len(shares) + 1.4)
+    left = np.zeros(len(shares))
+    rows = list(shares)[::-1]
+    for k, (group, style) in enumerate(groups.items()):
+        width = np.array([shares[row][k] for row in rows])
+        ax.barh(rows, width, left=left, label=group, edgecolor="white", **style)
+        for y, (start, w) in enumerate(zip(left, width, strict=True)):
+            if w > 0.06:
+                ax.text(start + w / 2, y, f"{w:.0%}", ha="center", va="center", fontsize=9, bbox=_plate())
+        left = left + width
+    ax.xaxis.set_major_formatter(PercentFormatter(1))
+    ax.set_xlim(0, 1)
+    ax.grid(axis="y", visible=False)
+    ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.25), ncol=2)
+    return figure
+
+
+def training_band(epochs, low, high, lines):
+    """A 5-95 % band of many runs, and lines on top: ``lines`` maps a label to (epochs, values, style)."""
+    figure, ax = axes("epoch (full-batch updates)", "training loss (weighted focal, γ = 2)")
+    ax.fill_between(epochs, low, high, color=COLORS["focal"], alpha=0.2, label="5–95 % of the seeds")
+    for label, (x, values, style) in lines.items():
+        ax.plot(x, values, label=label, **style)
+    ax.set_ylim(0, None)
+    ax.legend(frameon=False)
+    return figure
+
+
+def confusion(counts, ax=None):
+    """A 2 × 2 confusion matrix with the counts and the share of each true class; returns the figure."""
+    if ax is None:
+        _, ax = plt.subplots(figsize=(3.6, 3.2), layout="constrained")
+    counts = np.asarray(counts)
+    share = counts / counts.sum(axis=1, keepdims=True)
+    ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (i, j), n in np.ndenumerate(counts):
+        ax.text(
+            j, i, f"{n}\n{share[i, j]:.0%}", ha="center", va="center", color="white" if share[i, j] > 0.5 else "black"
+        )
+    ax.set_xticks([0, 1], ["0", "1"])
+    ax.set_yticks([0, 1], ["0", "1"])
+    ax.set_xlabel("predicted class")
+    ax.set_ylabel("true class (share of its examples)")
+    return ax.figure
+
+
+def _plate():
+    """A light plate behind numbers, so that they keep their contrast on any colour."""
+    return {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "boxstyle": "round,pad=0.2"}
