@@ -1,0 +1,50 @@
+# Each target sets up what it needs. The environment is remade when a requirements file changes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PARTS := $(wildcard requirements/*.txt)
+
+.PHONY: help book test lab notebooks lock clean
+
+help:
+	@echo "make book       build the site from the stored notebook outputs"
+	@echo "make test       run all tests and re-execute all notebooks"
+	@echo "make lab        open the notebooks in JupyterLab"
+	@echo "make notebooks  re-execute all notebooks and store their outputs"
+	@echo "make lock       pin what is installed now in requirements/constraints.txt"
+	@echo "make clean      remove the environment and everything built"
+
+$(VENV)/made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "This needs Python 3.11 or newer, not " + sys.version.split()[0] + "; name one with: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/book-ready: $(VENV)/made requirements/book.txt requirements/constraints.txt pyproject.toml
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements/book.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(VENV)/all-ready: $(VENV)/book-ready requirements.txt $(PARTS)
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+book: $(VENV)/book-ready
+	$(BIN)/jupyter-book build . --warningiserror --nitpick --keep-going
+	@echo "The book is built. Open file://$(CURDIR)/_build/html/index.html"
+
+test: $(VENV)/all-ready book
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval.cfg tests notebooks
+
+lab: $(VENV)/all-ready
+	$(BIN)/jupyter lab notebooks/01_imbalance.ipynb
+
+notebooks: $(VENV)/all-ready
+	$(BIN)/python tools/run_notebooks.py
+
+lock: $(VENV)/all-ready
+	$(BIN)/python -m pip freeze --exclude-editable | grep -v '^torch==' | sed 's/ @ .*//; s/+cpu//' > requirements/constraints.txt
+
+clean:
+	rm -rf _build $(VENV) build dist *.egg-info
