@@ -148,7 +148,7 @@ def _can_look_at(tensor):
 def _check_gamma(gamma):
     if not isinstance(gamma, (int, float)):
         raise TypeError(f"gamma must be a number, got {type(gamma).__name__}.")
-    if not (gamma >= 0 and math.isfinite(gamma)):
+    if not 0 <= gamma < math.inf:
         raise ValueError(f"gamma must be a finite number >= 0, got {gamma}.")
 
 
@@ -205,6 +205,6 @@ def _check_alpha(alpha, classes=None, device=None):
     if device is not None and alpha.device != device:
         raise ValueError(f"alpha is on {alpha.device} but input is on {device}; FocalLoss(alpha).to(device) moves it.")
     if _can_look_at(alpha):
-        wrong = [a for a in alpha.tolist() if not (a >= 0 and math.isfinite(a))]
+        wrong = [a for a in alpha.tolist() if not 0 <= a < math.inf]
         if wrong:
             raise ValueError(f"alpha must hold finite weights >= 0, got {wrong[0]}.")

@@ -4,7 +4,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import PercentFormatter
 
-__all__ = ["COLORS", "STYLES", "axes", "bars", "confusion", "loss_curves", "loss_shares", "training_band"]
+__all__ = [
+    "COLORS",
+    "GROUPS",
+    "STYLES",
+    "axes",
+    "bars",
+    "confusion",
+    "loss_curves",
+    "loss_shares",
+    "training_band",
+    "training_run",
+]
 
 # Okabe-Ito: told apart with any colour vision, and in grey through the line style.
 COLORS = {
@@ -19,8 +30,15 @@ STYLES = {
     "cross_entropy": {"color": COLORS["cross_entropy"], "linestyle": "--", "linewidth": 2},
     "focal": {"color": COLORS["focal"], "linestyle": "-", "linewidth": 2.5},
     "bug": {"color": COLORS["bug"], "linestyle": "-.", "linewidth": 2.5},
-    "majority": {"color": COLORS["majority"], "marker": "o", "hatch": ""},
-    "minority": {"color": COLORS["minority"], "marker": "^", "hatch": "//"},
+    "majority": {"color": COLORS["majority"], "marker": "o"},
+    "minority": {"color": COLORS["minority"], "marker": "^"},
+}
+# Stacked bars: the colour tells the class, the hatching tells right from wrong.
+GROUPS = {
+    "majority, right": {"color": COLORS["majority"]},
+    "majority, wrong": {"color": COLORS["majority"], "hatch": "///"},
+    "minority, right": {"color": COLORS["minority"]},
+    "minority, wrong": {"color": COLORS["minority"], "hatch": "///"},
 }
 
 
@@ -40,7 +58,7 @@ def bars(counts, labels=("class 0 (majority)", "class 1 (minority)")):
     """Number of examples of each of two classes."""
     figure, ax = axes("", "number of training examples", width=5.0, height=3.2)
     for k, kind in enumerate(("majority", "minority")):
-        ax.bar(labels[k], counts[k], color=COLORS[kind], hatch=STYLES[kind]["hatch"], edgecolor="white")
+        ax.bar(labels[k], counts[k], color=COLORS[kind])
         ax.annotate(f"{counts[k]}", (k, counts[k]), ha="center", va="bottom")
     return figure
 
@@ -94,6 +112,19 @@ def training_band(epochs, low, high, lines):
         ax.plot(x, values, label=label, **style)
     ax.set_ylim(0, None)
     ax.legend(frameon=False)
+    return figure
+
+
+def training_run(losses, counts):
+    """One run: its training loss by epoch, and its held-out confusion matrix."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2), width_ratios=[1.5, 1], layout="constrained")
+    left.plot(losses, **STYLES["focal"])
+    left.set_xlabel("epoch (full-batch updates)")
+    left.set_ylabel("training loss (nats)")
+    left.set_ylim(0, None)
+    left.grid(alpha=0.25)
+    left.spines[["top", "right"]].set_visible(False)
+    confusion(counts, right)
     return figure
 
 

@@ -7,7 +7,7 @@ import torch
 from sklearn import metrics
 from torch import nn
 
-__all__ = ["Run", "best_device", "evaluate", "make_model", "train", "training_steps"]
+__all__ = ["Run", "available_devices", "best_device", "evaluate", "make_model", "train", "training_steps"]
 
 
 @dataclass
@@ -24,11 +24,14 @@ class Run:
             return self.model(x.to(device)).cpu()
 
 
+def available_devices():
+    """The devices of this machine, best first: 'cuda', 'mps', 'cpu'."""
+    return ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available() + ["cpu"]
+
+
 def best_device():
     """'cuda' where there is one, else 'mps', else 'cpu'."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    return available_devices()[0]
 
 
 def make_model(seed, features=20, hidden=64, classes=2):
@@ -85,11 +88,12 @@ def train(criterion, example, seed=0, epochs=100, device=None):
 
 
 def _check_device(device):
-    available = ["cpu"] + ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
     if device is None:
         return best_device()
-    if str(device).split(":")[0] not in available:
-        raise ValueError(f"device must be one of {', '.join(available)} on this machine, got {str(device)!r}.")
+    if str(device).split(":")[0] not in available_devices():
+        raise ValueError(
+            f"device must be one of {', '.join(available_devices())} on this machine, got {str(device)!r}."
+        )
     return device
 
 
