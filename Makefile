@@ -29,7 +29,8 @@ $(VENV)/all-ready: $(VENV)/book-ready requirements.txt $(PARTS)
 	@touch $@
 
 book: $(VENV)/book-ready
-	$(BIN)/jupyter-book build . --warningiserror --nitpick --keep-going
+	@# A failed build is thrown away, because a second build would not repeat the warnings of pages it has cached.
+	$(BIN)/jupyter-book build . --warningiserror --nitpick --keep-going || { rm -rf _build; exit 1; }
 	@echo "The book is built. Open file://$(CURDIR)/_build/html/index.html"
 
 test: $(VENV)/all-ready book

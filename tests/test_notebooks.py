@@ -1,0 +1,86 @@
+"""Every notebook keeps the conventions that readers rely on. (nbval re-executes them and compares their outputs.)"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+from run_notebooks import first_code_cell  # noqa: E402
+from setup_cell import SETUP_CELL  # noqa: E402
+
+CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.fixture(params=CHAPTERS, ids=lambda path: path.stem)
+def notebook(request):
+    return nbformat.read(request.param, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_there_are_chapters():
+    assert len(CHAPTERS) >= 3
+
+
+def test_first_screen(notebook):
+    first = notebook.cells[0].source
+    for promise in ("# ", "**The question.**", "**You will learn**", "**Time:**", "**GPU:**"):
+        assert promise in first
+
+
+def test_setup_cell_is_the_same_everywhere(notebook):
+    assert first_code_cell(notebook).source == SETUP_CELL
+
+
+def test_cells_are_short(notebook):
+    assert 10 <= len(notebook.cells) <= 35
+    for cell in code_cells(notebook)[1:]:
+        assert len([line for line in cell.source.splitlines() if line.strip()]) <= 15, cell.source
+
+
+def test_outputs_are_those_of_one_clean_run(notebook):
+    cells = code_cells(notebook)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert not [o for cell in cells for o in cell.outputs if o.output_type == "error" or o.get("name") == "stderr"]
+
+
+def test_every_picture_has_an_alt_text(notebook):
+    for cell in code_cells(notebook):
+        if any("image/png" in output.get("data", {}) for output in cell.outputs):
+            assert len(cell.metadata["mystnb"]["image"]["alt"]) > 20, cell.source
+
+
+def test_ends_with_summary_and_exercises(notebook):
+    last = notebook.cells[-1].source
+    assert last.startswith("## Keep") and last.split("**Exercises**")[0].count("\n- ") == 3
+    assert "**Exercises**" in last and "**Next:**" in last
+
+
+def run_setup_cell(prelude):
+    """Run the setup cell where focal_lib cannot be imported."""
+    code = f"import importlib.util as u\nu.find_spec = lambda name: None\n{prelude}\n{SETUP_CELL}"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+
+def test_without_focal_lib_one_sentence_says_what_to_do():
+    result = run_setup_cell("")
+    assert result.returncode == 1
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith(
+        "ModuleNotFoundError: This notebook needs focal_lib; install it with: pip install git+https://"
+    )
+
+
+def test_on_colab_the_setup_cell_installs_focal_lib_and_nothing_else():
+    colab = (
+        "import sys, subprocess\nsys.modules['google.colab'] = sys\nsubprocess.run = lambda args, check: print(args)"
+    )
+    result = run_setup_cell(colab)
+    assert result.returncode == 0, result.stderr
+    assert "'--no-deps'" in result.stdout and "focal-loss" in result.stdout

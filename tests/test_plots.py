@@ -1,0 +1,58 @@
+"""Every figure draws its data and labels its axes."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from focal_lib import plots
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    plt.close("all")
+
+
+def labelled(ax):
+    return ax.get_xlabel() != "" and ax.get_ylabel() != ""
+
+
+def test_loss_curves_draw_the_values_they_are_given():
+    p = np.array([0.1, 0.5, 0.9])
+    for log in (False, True):
+        (ax,) = plots.loss_curves(p, {"cross-entropy": -np.log(p), "a": p, "focal": p**2}, log=log).axes
+        assert labelled(ax)
+        assert ax.get_yscale() == ("log" if log else "linear")
+        first, _, last = ax.lines
+        np.testing.assert_array_equal(first.get_ydata(), -np.log(p))
+        assert first.get_linestyle() == "--" and first.get_color() == plots.COLORS["cross_entropy"]
+        assert last.get_linestyle() == "-" and last.get_color() == plots.COLORS["focal"]
+
+
+def test_bars():
+    (ax,) = plots.bars([632, 168]).axes
+    assert [bar.get_height() for bar in ax.patches] == [632, 168]
+    assert [text.get_text() for text in ax.texts] == ["632", "168"]
+
+
+def test_loss_shares():
+    shares = {"loss": [0.5, 0.1, 0.3, 0.1], "gradient": [0.25, 0.25, 0.25, 0.25]}
+    (ax,) = plots.loss_shares(shares, plots.GROUPS).axes
+    widths = [bar.get_width() for bar in ax.patches]
+    assert sorted(widths) == pytest.approx(sorted(shares["loss"] + shares["gradient"]))
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(plots.GROUPS)
+
+
+def test_confusion_names_both_axes_and_shows_counts():
+    (ax,) = plots.confusion([[161, 0], [39, 0]]).axes
+    assert labelled(ax)
+    assert [text.get_text() for text in ax.texts] == ["161\n100%", "0\n0%", "39\n100%", "0\n0%"]
+
+
+def test_training_run_and_band():
+    left, right = plots.training_run([0.5, 0.4, 0.3], [[10, 1], [2, 3]]).axes
+    assert labelled(left) and labelled(right)
+    np.testing.assert_array_equal(left.lines[0].get_ydata(), [0.5, 0.4, 0.3])
+    line = {"seed 0": (range(2), [0.2, 0.1], plots.STYLES["focal"])}
+    (ax,) = plots.training_band(range(2), [0.1, 0.05], [0.3, 0.2], line).axes
+    assert labelled(ax) and len(ax.lines) == 1 and len(ax.collections) == 1
