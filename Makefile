@@ -29,8 +29,9 @@ $(VENV)/all-ready: $(VENV)/book-ready requirements.txt $(PARTS)
 	@touch $@
 
 book: $(VENV)/book-ready
-	@# A failed build is thrown away, because a second build would not repeat the warnings of pages it has cached.
-	$(BIN)/jupyter-book build . --warningiserror --nitpick --keep-going || { rm -rf _build; exit 1; }
+	@# Always from nothing: a build over an older one repeats no warning of a cached page and keeps pages that are gone.
+	@rm -rf _build
+	$(BIN)/jupyter-book build . --warningiserror --nitpick --keep-going
 	@echo "The book is built. Open file://$(CURDIR)/_build/html/index.html"
 
 test: $(VENV)/all-ready book

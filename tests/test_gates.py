@@ -16,7 +16,7 @@ def build_command():
     """The very command that `make book` runs, with this interpreter's environment."""
     plan = subprocess.run(["make", "--dry-run", "book"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     (line,) = [line for line in plan.splitlines() if "jupyter-book build" in line]
-    _, *arguments = shlex.split(line.split("||")[0])
+    _, *arguments = shlex.split(line)
     return [str(Path(sys.executable).parent / "jupyter-book"), *arguments]
 
 
