@@ -1,6 +1,6 @@
 """The one setup cell that starts every notebook; tools/run_notebooks.py writes it there, a test compares the bytes."""
 
-SETUP_METADATA = {"tags": ["hide-input"]}
+SETUP_METADATA = {"tags": ["hide-input"], "mystnb": {"code_prompt_show": "Setup: show the code"}}
 
 SETUP_CELL = """\
 # Setup. Does nothing where focal_lib is installed; on Colab, adds focal_lib and touches nothing else.
