@@ -4,6 +4,8 @@ Each faulty loss is our own short reproduction of a fault seen in public code. I
 (``input, target, alpha, gamma, reduction``), but only those that its original had. Chapter 06 shows each one at work.
 """
 
+import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,7 +26,30 @@ class Bug:
     loss: Callable  # the faulty loss: a function, or a Module class
     symptom: str  # what a user would report
     hides: str  # why training does not show it
+    exposed_by: str  # the property that shows it at least cost, by its name in focal_lib.properties
     fix: str
+    one_hot: bool = False  # the loss wants float targets of the logits' shape
+
+    def build(self, alpha=None, gamma=2.0):
+        """The faulty loss as a criterion: a callable ``(input, target) -> loss``, its reduction the default one.
+
+        Args:
+            alpha: None, or a tensor ``(C,)``. Passed on if this bug has a weight per class; a bug with one alpha
+                for all classes keeps its own number, and a bug without alpha has none.
+            gamma: passed on if this bug has a gamma.
+
+        The criterion takes logits ``(N, C)`` and int64 class indices ``(N)``, whatever the original wanted. It is
+        an ``nn.Module`` where the original was one, else a function.
+        """
+        parameters = inspect.signature(self.loss).parameters
+        arguments = {"gamma": gamma} if "gamma" in parameters else {}
+        if alpha is not None and "alpha" in parameters and parameters["alpha"].default is None:
+            arguments["alpha"] = alpha
+        if inspect.isclass(self.loss):
+            return self.loss(**arguments)
+        if self.one_hot:
+            return lambda input, target: self.loss(input, F.one_hot(target, input.shape[1]).to(input), **arguments)
+        return functools.partial(self.loss, **arguments)
 
 
 @dataclass(frozen=True)
@@ -110,6 +135,7 @@ CATALOGUE = {
             loss=mean_before_pt,
             symptom="Hard examples are not favoured; training is cross-entropy that slows down as it succeeds.",
             hides="The loss falls, and at gamma = 0 it equals cross-entropy exactly.",
+            exposed_by="batch_is_mean_of_singles",
             fix='Compute the cross-entropy with reduction="none" and reduce last.',
         ),
         Bug(
@@ -119,6 +145,7 @@ CATALOGUE = {
             loss=reduce_flag_without_effect,
             symptom="Asking for the loss of each example gives one number.",
             hides="Training calls the default, reduce=True, and a scalar broadcasts against anything.",
+            exposed_by="none_has_target_shape",
             fix='Compute the cross-entropy with reduction="none"; reduce only when asked to.',
         ),
         Bug(
@@ -128,6 +155,7 @@ CATALOGUE = {
             loss=scalar_alpha,
             symptom="Changing alpha does not change the trained model.",
             hides="A constant factor is a learning rate under SGD and cancels under Adam.",
+            exposed_by="alpha_scales_its_class",
             fix="One weight per class, looked up by the target: alpha[target].",
         ),
         Bug(
@@ -137,6 +165,7 @@ CATALOGUE = {
             loss=weight_inside_cross_entropy,
             symptom="A weight of 4 acts like far more than 4 on examples that the model already gets right.",
             hides="Without weights, and at gamma = 0, it is correct.",
+            exposed_by="alpha_scales_its_class",
             fix="Take p_t from the unweighted cross-entropy; multiply by alpha[target] afterwards.",
         ),
         Bug(
@@ -146,7 +175,9 @@ CATALOGUE = {
             loss=binary_scalar_alpha,
             symptom="Positives weigh as much as negatives, whatever alpha is; gamma = 0 gives a quarter of BCE.",
             hides="A constant factor is a learning rate under SGD and cancels under Adam.",
+            exposed_by="gamma_zero_is_cross_entropy",
             fix="alpha * target + (1 - alpha) * (1 - target).",
+            one_hot=True,
         ),
         Bug(
             id="alpha_none_crashes",
@@ -155,6 +186,7 @@ CATALOGUE = {
             loss=AlphaNoneCrashes,
             symptom="TypeError: 'NoneType' object is not subscriptable, on the first call.",
             hides="The article always passes weights.",
+            exposed_by="runs_with_defaults",
             fix="Skip the weights when alpha is None.",
         ),
         Bug(
@@ -164,6 +196,7 @@ CATALOGUE = {
             loss=AlphaStaysBehind,
             symptom="It runs on the CPU and fails on the GPU; a saved model forgets its weights.",
             hides="The article trains on the CPU and saves nothing.",
+            exposed_by="device_is_kept",
             fix='self.register_buffer("alpha", alpha).',
         ),
     ]
