@@ -1,9 +1,10 @@
 """A small library for the multiclass focal loss: the loss, its common bugs, and the ways to tell them apart.
 
-The book *Focal Loss: See It, Train It, Debug It* is built on it. Importing it needs torch alone.
+The book *Focal Loss: See It, Train It, Debug It* is built on it. Importing it needs torch and tqdm.
 """
 
+from .diagnosis import Diagnosis, assert_focal_loss, diagnose
 from .losses import FocalLoss, focal_loss, sigmoid_focal_loss
 
-__all__ = ["FocalLoss", "focal_loss", "sigmoid_focal_loss"]
+__all__ = ["Diagnosis", "FocalLoss", "assert_focal_loss", "diagnose", "focal_loss", "sigmoid_focal_loss"]
 __version__ = "0.1.0"
