@@ -29,7 +29,7 @@ def normalise(text, notebook):
     """Replace each random widget id by its number in order of creation."""
     state = notebook.metadata.get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {}).get("state", {})
     numbers = {model_id: f"{k:032x}" for k, model_id in enumerate(state)}
-    return re.sub(r"\b[0-9a-f]{32}\b", lambda match: numbers.get(match[0], match[0]), text)
+    return re.sub(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])", lambda match: numbers.get(match[0], match[0]), text)
 
 
 def run(path):
@@ -46,7 +46,8 @@ def run(path):
         ).execute()
     notebook.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook.metadata.language_info = {"name": "python"}
-    path.write_text(normalise(nbformat.writes(notebook), notebook) + "\n", encoding="utf-8")
+    numbered = nbformat.reads(normalise(nbformat.writes(notebook), notebook), as_version=4)
+    path.write_text(nbformat.writes(numbered) + "\n", encoding="utf-8")  # written once more: sorted by number
     return time.monotonic() - start
 
 

@@ -1,0 +1,91 @@
+"""Live views on the built pages.
+
+Each one keeps its picture beside it, for readers without JavaScript and for the moment before it wakes up; the host
+script comes with the pages that have one. A plain ipywidgets control, whose code lives in Python, would be dead on the
+page: its stored figure and a link that runs it take its place.
+"""
+
+import json
+
+from docutils import nodes
+from myst_nb.core.render import WIDGET_STATE_MIMETYPE, WIDGET_VIEW_MIMETYPE, sanitize_script_content
+from myst_nb.sphinx_ import NbMetadataCollector
+from sphinx.transforms.post_transforms import SphinxPostTransform
+
+
+class PlaceViews(SphinxPostTransform):
+    """Runs before MyST-NB picks one representation of each output."""
+
+    default_priority = 3
+    formats = ("html",)
+
+    def run(self):
+        for bundle in list(self.document.findall(nodes.container)):
+            if bundle.get("nb_element") != "mime_bundle":
+                continue
+            kinds = {child["mime_type"]: child for child in bundle.children}
+            if WIDGET_VIEW_MIMETYPE in kinds:
+                bundle.replace_self(self.place(kinds))
+
+    def place(self, kinds):
+        script = kinds[WIDGET_VIEW_MIMETYPE].children[0]
+        models = notebook_state(self.env.doc2path(self.env.docname))
+        start = models.get(view_id(script.astext()), {})
+        alt = kinds["text/plain"].astext()
+        if start.get("model_module") == "anywidget":
+            self.env.metadata[self.env.docname]["live_views"] = True
+            (picture,) = kinds["image/png"].children
+            picture["alt"] = alt
+            return nodes.container("", script, picture, classes=["live-view", f"live-view-{start['state']['name']}"])
+        figures = "".join(f'<img src="data:image/png;base64,{png}" alt="{alt}">' for png in figures_in(start, models))
+        note = nodes.paragraph("", "These controls need a running Python. ")
+        note += nodes.reference("", "Run it live in Colab", refuri=colab_link(self.config, self.env.docname))
+        note += nodes.Text(".")
+        return nodes.container("", nodes.raw("", figures, format="html"), note, classes=["needs-python"])
+
+
+def view_id(script):
+    """The model id in the script element that MyST-NB wrote."""
+    return json.loads(script[script.index(">") + 1 : script.rindex("<")])["model_id"]
+
+
+def notebook_state(path):
+    """Model id -> state of the widgets stored in a notebook."""
+    with open(path, encoding="utf-8") as file:
+        metadata = json.load(file)["metadata"]
+    return metadata.get("widgets", {}).get(WIDGET_STATE_MIMETYPE, {}).get("state", {})
+
+
+def figures_in(model, models):
+    """The figures stored in the Output widgets at or below a model, as base64 text."""
+    found = [output["data"]["image/png"] for output in model["state"].get("outputs", []) if "data" in output]
+    for child in model["state"].get("children", []):
+        found += figures_in(models[child.removeprefix("IPY_MODEL_")], models)
+    return found
+
+
+def colab_link(config, docname):
+    """The address that the page's own launch button has."""
+    theme = config.html_theme_options
+    repository = theme["repository_url"].removeprefix("https://github.com/")
+    path = "/".join(part for part in (theme.get("path_to_docs", "").strip("/"), f"{docname}.ipynb") if part)
+    return f"{theme['launch_buttons']['colab_url']}/github/{repository}/blob/{theme['repository_branch']}/{path}"
+
+
+def add_host(app, pagename, templatename, context, doctree):
+    """On the pages that have a live view: the host script, and of the stored widget state only what it reads."""
+    if not app.env.metadata.get(pagename, {}).get("live_views"):
+        return
+    app.add_js_file("live-host.js", loading_method="defer")
+    models = notebook_state(app.env.doc2path(pagename))
+    kept = {id: model for id, model in models.items() if model["model_module"] == "anywidget"}
+    NbMetadataCollector.get_js_files(app.env, pagename)["ipywidgets_state"] = (
+        None,
+        {"type": WIDGET_STATE_MIMETYPE, "body": sanitize_script_content(json.dumps({"state": kept}))},
+    )
+
+
+def setup(app):
+    app.add_post_transform(PlaceViews)
+    app.connect("html-page-context", add_host, priority=400)  # before MyST-NB writes its scripts
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

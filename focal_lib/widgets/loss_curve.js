@@ -1,0 +1,99 @@
+// The loss, or the size of its gradient, against p_t. All numbers come from the tables.
+
+function render({ model, el }) {
+  const limits = model.get("_limits");
+  const steps = (key) => Array.from({ length: Math.round((limits[key].high - limits[key].low) / limits[key].step) + 1 }, (_, k) => limits[key].low + k * limits[key].step);
+  const xs = steps("p_t");
+  const index = (key) => Math.round((model.get(key) - limits[key].low) / limits[key].step);
+  let tables, read; // unpacked once, and again when Python sends other tables
+  const view = live(model, el, "Loss curve: loss of one example against the probability of its true class");
+
+  view.slider("gamma", { name: ["Focusing parameter ", make("i", {}, "γ")], text: (value) => value.toFixed(1) });
+  view.slider("p_t", { name: ["Probability of the true class ", pt()], text: (value) => value.toFixed(2) });
+  view.presets("Try γ =", [0, 0.5, 1, 2, 5].map((gamma) => [String(gamma), { gamma }]));
+  view.choice("quantity", "Show", { loss: "loss", gradient: "gradient" });
+  view.choice("axis", "Axis", { linear: "linear", log: "log" });
+  if (model.get("_facts").bug) view.checkbox("show_bug", `Bug: ${model.get("_facts").bug}`);
+
+  // Dragging anywhere on the plot moves p_t; a vertical swipe still scrolls the page.
+  let toX, dragging = false;
+  const drag = (event) => {
+    const { low, high, step } = limits.p_t;
+    const value = toX(event.clientX - view.drawing.getBoundingClientRect().left);
+    view.set({ p_t: Number(Math.min(high, Math.max(low, Math.round(value / step) * step)).toFixed(6)) });
+  };
+  if (!model.get("hide").includes("p_t")) {
+    view.drawing.classList.add("live-drag");
+    view.drawing.addEventListener("pointerdown", (event) => {
+      dragging = true;
+      view.drawing.setPointerCapture(event.pointerId);
+      drag(event);
+    });
+    view.drawing.addEventListener("pointermove", (event) => dragging && drag(event));
+    for (const end of ["pointerup", "pointercancel"]) view.drawing.addEventListener(end, () => { dragging = false; });
+  }
+
+  function draw(width) {
+    if (read !== model.get("_tables")) {
+      read = model.get("_tables");
+      tables = Object.fromEntries(Object.entries(read).map(([name, packed]) => [name, unpack(packed)]));
+    }
+    const g = index("gamma"), p = index("p_t");
+    const gamma = model.get("gamma"), p_t = model.get("p_t");
+    const quantity = model.get("quantity"), log = model.get("axis") === "log";
+    const buggy = model.get("_facts").bug && model.get("show_bug");
+    const key = log ? `log_${quantity}` : quantity;
+    const height = width < 480 ? 270 : 330;
+
+    const linear = quantity === "loss" ? [0, 1, 2, 3, 4] : [0, 0.25, 0.5, 0.75, 1];
+    const high = quantity === "loss" ? 4.7 : 1.3;
+    const { svg, px, py, path, top, bottom } = plot({
+      width, height, title: say(),
+      x: { low: 0, high: 1, ticks: [0, 0.2, 0.4, 0.6, 0.8, 1].map((v) => [v, String(v)]), name: ["hard ←\u00a0\u00a0", ...ptSvg(), "\u00a0→ easy"] },
+      y: {
+        low: log ? -4 : 0,
+        high: log ? Math.log10(high) : high,
+        ticks: log ? [-4, -3, -2, -1, 0].map((v) => [v, String(Number((10 ** v).toFixed(4)))]) : linear.map((v) => [v, String(v)]),
+        name: quantity === "loss" ? "loss of one example (nats)" : "size of the gradient",
+      },
+    });
+    toX = (pixels) => (pixels - px(0)) / (px(1) - px(0));
+    const line = (ys, kind) => make("path", { class: `live-line live-${kind}`, d: path(xs, ys) });
+    for (const k of [5, 10, 20, 50]) svg.append(line(tables[key][k], "ghost"));
+    svg.append(line(tables[key][0], "cross-entropy"), line(tables[key][g], "focal"));
+    if (buggy) svg.append(line(tables[`bug_${key}`][g], "bug"));
+
+    const x = px(p_t), before = py(tables[key][0][p]), after = py(tables[key][g][p]);
+    svg.append(
+      make("line", { class: "live-here", x1: x, x2: x, y1: top, y2: height - bottom }),
+      make("line", { class: "live-drop", x1: x, x2: x, y1: before, y2: after }),
+      make("circle", { class: "live-dot live-cross-entropy", cx: x, cy: before, r: 5 }),
+      make("circle", { class: "live-dot live-focal", cx: x, cy: after, r: 8 }),
+    );
+    const ratio = tables[`${quantity}_ratio`][g][p];
+    svg.append(make("text", { class: "live-callout", x: x + (p_t > 0.8 ? 8 : 12), y: before - 12, "text-anchor": p_t > 0.8 ? "end" : "start" }, `${decimals(ratio)}×`));
+    view.drawing.replaceChildren(svg, legend(buggy));
+    view.sentence.replaceChildren("At ", pt(), say().slice("At p_t".length));
+
+    function say() {
+      const [start, value] = [tables.loss[0][p], tables.loss[g][p]];
+      const [ratio, slope] = [tables.loss_ratio[g][p], tables.gradient_ratio[g][p]];
+      const where = `At p_t = ${p_t.toFixed(2)} and γ = ${gamma.toFixed(1)} `;
+      if (gamma === 0) return `${where}focal loss is cross-entropy: ${decimals(start)}.`;
+      const stronger = slope > 1 ? ", more than under cross-entropy" : "";
+      return `${where}this example counts ${decimals(ratio)}× its cross-entropy (${decimals(value)} instead of ${decimals(start)}); its gradient ${decimals(slope)}×${stronger}.`;
+    }
+  }
+
+  function legend(buggy) {
+    const entry = (kind, words) => make("span", { class: "live-entry" },
+      make("svg", { width: 34, height: 10, "aria-hidden": "true" }, make("line", { class: `live-line live-${kind}`, x1: 1, x2: 33, y1: 5, y2: 5 })), words);
+    return make("div", { class: "live-legend" },
+      entry("cross-entropy", "cross-entropy"), entry("focal", `focal loss, γ = ${model.get("gamma").toFixed(1)}`),
+      entry("ghost", "γ = 0.5, 1, 2, 5"), ...(buggy ? [entry("bug", "with the bug")] : []));
+  }
+
+  return view.show(draw);
+}
+
+export default { render };

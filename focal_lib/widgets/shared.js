@@ -1,0 +1,224 @@
+// Helpers of all live views; Python puts this text in front of each view's module. No formula of the loss lives here.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function make(tag, attributes = {}, ...children) {
+  const svg = /^(svg|g|path|line|rect|circle|text|tspan|title|pattern|defs|polygon)$/.test(tag);
+  const node = svg ? document.createElementNS(SVG, tag) : document.createElement(tag);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
+}
+
+// Reads what pack() of view.py wrote: rows of numbers, each exactly the decimal number that Python rounded to.
+function unpack({ shape, places, bytes }) {
+  const text = atob(bytes);
+  const rows = shape[0];
+  const columns = shape.slice(1).reduce((a, b) => a * b, 1);
+  const whole = new Int32Array(rows * columns);
+  const slope = new Int32Array(columns);
+  for (let k = 0, at = 0; k < whole.length; k++) {
+    let code = 0;
+    for (let shift = 0, byte = 128; byte > 127; shift += 7) {
+      byte = text.charCodeAt(at++);
+      code |= (byte & 127) << shift;
+    }
+    slope[k % columns] += (code >>> 1) ^ -(code & 1);
+    whole[k] = slope[k % columns] + (k < columns ? 0 : whole[k - columns]);
+  }
+  if (!(rows > 0 && columns > 0)) throw new Error("a table is empty");
+  const numbers = Array.from(whole, (number) => number / 10 ** places);
+  return Array.from({ length: rows }, (_, row) => numbers.slice(row * columns, (row + 1) * columns));
+}
+
+const decimals = (x) => (x > 0 && x < 0.0005 ? "less than 0.001" : x.toFixed(3));
+
+// p with a small t, for HTML and for SVG
+const pt = () => make("i", {}, "p", make("sub", {}, "t"));
+const ptSvg = () => [
+  make("tspan", { "font-style": "italic" }, "p"),
+  make("tspan", { dy: "3", "font-size": "0.75em", "font-style": "italic" }, "t"),
+  make("tspan", { dy: "-3" }, "\u00a0"),
+];
+
+let made = 0;
+
+// The parts of a view: sliders, drawing, sentence, further options, buttons. `show(draw)` keeps the drawing in step with the state.
+function live(model, el, label) {
+  const hidden = new Set(model.get("hide"));
+  const id = (what) => `live-${what}-${document.querySelectorAll(".live").length}-${made++}`;
+  const limits = model.get("_limits");
+  const controls = make("div", { class: "live-controls" });
+  const drawing = make("div", { class: "live-drawing" });
+  const options = make("div", { class: "live-controls" });
+  const sentence = make("p", { class: "live-sentence", "aria-live": "polite" });
+  const buttons = make("div", { class: "live-buttons" });
+  const root = make("div", { class: `live live-${model.get("_anywidget_id").split(".").pop()}`, role: "group", "aria-label": label });
+  root.append(controls, drawing, sentence, options, buttons);
+  el.replaceChildren(root);
+
+  const refresh = []; // one function a control: show the state
+  let gliding = 0;
+  const set = (changes) => {
+    for (const [key, value] of Object.entries(changes)) model.set(key, value);
+    model.save_changes();
+  };
+  // Lets a number walk to its new value, so that the eye can follow; at once where the reader wants no motion.
+  function glide(changes) {
+    const run = ++gliding;
+    const [key] = Object.keys(changes).filter((name) => limits[name].step);
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (!key || still) return set(changes);
+    const from = model.get(key);
+    const { low, step } = limits[key];
+    const start = performance.now();
+    (function walk(now) {
+      if (run !== gliding) return;
+      const part = Math.min(1, Math.max(0, (now - start) / 450));
+      const eased = from + (changes[key] - from) * part * (2 - part);
+      if (part === 1) return set(changes);
+      set({ [key]: Number((low + Math.round((eased - low) / step) * step).toFixed(6)) });
+      requestAnimationFrame(walk);
+    })(start);
+  }
+  const touch = (changes) => {
+    gliding++; // a hand on a control stops a walk
+    set(changes);
+  };
+
+  // A range whose positions are the trait's grid, or the given list of values.
+  function slider(key, { name, text, values }) {
+    if (hidden.has(key)) return;
+    const { low, high, step } = values ? { low: 0, high: values.length - 1, step: 1 } : limits[key];
+    const input = make("input", { type: "range", id: id(key), min: low, max: high, step, "data-trait": key });
+    const output = make("output", { for: input.id });
+    const value = () => (values ? values[Number(input.value)] : Number(input.value));
+    input.addEventListener("input", () => touch({ [key]: value() }));
+    refresh.push(() => {
+      input.value = values ? values.indexOf(model.get(key)) : model.get(key);
+      output.textContent = text(value());
+      input.setAttribute("aria-valuetext", output.textContent);
+      input.style.setProperty("--part", `${(100 * (input.value - low)) / (high - low)}%`);
+    });
+    const title = make("label", { for: input.id });
+    title.append(...[].concat(name));
+    controls.append(make("div", { class: "live-slider" }, title, output, input));
+    return input;
+  }
+
+  // A row of radio buttons; `names` maps each value to its words.
+  function choice(key, legend, names) {
+    if (hidden.has(key)) return;
+    const group = make("fieldset", { class: "live-choice" }, make("legend", {}, legend));
+    const name = id(key);
+    for (const [value, words] of Object.entries(names)) {
+      const input = make("input", { type: "radio", name, value, "data-trait": key });
+      input.addEventListener("change", () => touch({ [key]: value }));
+      refresh.push(() => { input.checked = model.get(key) === value; });
+      group.append(make("label", {}, input, make("span", {}, words)));
+    }
+    options.append(group);
+  }
+
+  function checkbox(key, words) {
+    if (hidden.has(key)) return;
+    const input = make("input", { type: "checkbox", "data-trait": key });
+    input.addEventListener("change", () => touch({ [key]: input.checked }));
+    refresh.push(() => { input.checked = model.get(key); });
+    options.append(make("label", { class: "live-check" }, input, make("span", {}, words)));
+  }
+
+  // Buttons that set several traits at once, as [words, changes]; the one that describes the state is pressed.
+  function presets(legend, settings) {
+    if (hidden.has("presets")) return;
+    const group = make("div", { class: "live-presets", role: "group", "aria-label": legend }, make("span", { "aria-hidden": "true" }, legend));
+    for (const [words, changes] of settings) {
+      const button = make("button", { type: "button" }, words);
+      button.addEventListener("click", () => glide(changes));
+      refresh.push(() => button.setAttribute("aria-pressed", Object.entries(changes).every(([key, value]) => model.get(key) === value)));
+      group.append(button);
+    }
+    options.append(group);
+  }
+
+  function button(words, action, name = words) {
+    if (hidden.has(name)) return;
+    const node = make("button", { type: "button", "data-action": name }, words);
+    node.addEventListener("click", action);
+    buttons.append(node);
+    return node;
+  }
+
+  // Draws now, after each change of state, and when the width changes; returns the function that ends it.
+  function show(draw) {
+    const state = Object.keys(limits);
+    button("Reset", () => glide(model.get("_start")), "reset");
+    if (typeof model.link === "function") { // only the site has addresses to share
+      const note = make("span", { class: "live-note", role: "status" });
+      button("Copy link to this view", async () => {
+        const address = model.link();
+        try {
+          await navigator.clipboard.writeText(address);
+          note.textContent = "Copied.";
+        } catch { // no permission, or a browser without a clipboard
+          location.hash = new URL(address).hash;
+          note.textContent = "The link is now in the address bar.";
+        }
+      }, "link");
+      if (!hidden.has("link")) buttons.append(note);
+    }
+    let width = 0;
+    const redraw = () => {
+      for (const update of refresh) update();
+      draw(Math.max(220, width));
+    };
+    const resized = () => {
+      const now = Math.floor(drawing.clientWidth);
+      if (now === width) return;
+      width = now;
+      redraw();
+    };
+    const observer = new ResizeObserver(resized);
+    width = Math.floor(drawing.clientWidth);
+    redraw();
+    observer.observe(drawing);
+    const watched = [...state, "_tables", "_facts"].map((key) => `change:${key}`);
+    for (const event of watched) model.on(event, redraw);
+    return () => {
+      observer.disconnect();
+      gliding++;
+      for (const event of watched) model.off(event, redraw);
+    };
+  }
+
+  return { drawing, sentence, buttons, slider, choice, checkbox, presets, button, set: touch, show };
+}
+
+// An empty plot with labelled axes: an SVG of the given size, and functions from data to pixels.
+function plot({ width, height, x, y, title }) {
+  const left = 52, right = 12, top = 14, bottom = 46;
+  const px = (value) => left + ((value - x.low) / (x.high - x.low)) * (width - left - right);
+  const py = (value) => {
+    const part = (value - y.low) / (y.high - y.low);
+    return height - bottom - Math.min(1.03, Math.max(0, part)) * (height - top - bottom);
+  };
+  const svg = make("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title });
+  for (const [value, words] of y.ticks) {
+    svg.append(
+      make("line", { class: "live-grid", x1: left, x2: width - right, y1: py(value), y2: py(value) }),
+      make("text", { x: left - 6, y: py(value) + 4, "text-anchor": "end" }, words),
+    );
+  }
+  for (const [value, words] of x.ticks) {
+    svg.append(make("text", { x: px(value), y: height - bottom + 17, "text-anchor": "middle" }, words));
+  }
+  svg.append(make("line", { class: "live-axis", x1: left, x2: width - right, y1: height - bottom, y2: height - bottom }));
+  const yName = make("text", { class: "live-name", "text-anchor": "middle", transform: `translate(13 ${(height - bottom + top) / 2}) rotate(-90)` });
+  yName.append(...[].concat(y.name));
+  const xName = make("text", { class: "live-name", x: (left + width - right) / 2, y: height - 8, "text-anchor": "middle" });
+  xName.append(...[].concat(x.name));
+  svg.append(yName, xName);
+  const path = (xs, ys) => xs.map((value, k) => `${k ? "L" : "M"}${px(value).toFixed(1)},${py(ys[k]).toFixed(1)}`).join("");
+  return { svg, px, py, path, left, right, top, bottom };
+}
+
