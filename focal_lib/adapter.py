@@ -55,7 +55,7 @@ class Adapter:
         error: why the loss could not be run at all; None if it could.
         printed: what the loss wrote to stdout and stderr so far.
 
-    A call raises whatever the loss raises, TypeError if the loss returns no number, and :class:`Untestable` if it
+    A call raises whatever the loss raises, TypeError if the loss returns no number, and ``Untestable`` if it
     is asked for what cannot be set.
     """
 
@@ -69,17 +69,29 @@ class Adapter:
             gamma = getattr(loss, "gamma", gamma)
             self._rebuild_from_class(loss)
         self.own_gamma, self.own_reduction = gamma, "mean"
+        self._read_signatures()
+        self._probe()
+
+    def _read_signatures(self):
         call = getattr(self.loss, "forward", None) or (self.loss.__call__ if self._is_class else self.loss)
-        self.call_parameters = list(inspect.signature(call).parameters.values())[1 if self._is_class else 0 :]
-        self.build_parameters = list(inspect.signature(self.loss).parameters.values()) if self._is_class else []
-        names = {p.name for p in self.build_parameters + self.call_parameters} - set(self.filled)
-        self.names = {
-            ours: next(n for n in theirs if n in names) for ours, theirs in NAMES.items() if names & {*theirs}
+        at_call = list(inspect.signature(call).parameters.values())[1 if self._is_class else 0 :]
+        at_build = list(inspect.signature(self.loss).parameters.values()) if self._is_class else []
+        self.target_first = at_call[0].name in TARGET_NAMES
+        self.build_names = {p.name for p in at_build}
+        parameters = {p.name: p for p in at_call + at_build if p.name not in self.filled}
+        self.names = {ours: name for ours, theirs in NAMES.items() for name in reversed(theirs) if name in parameters}
+        alpha = parameters.get(self.names.get("alpha"))
+        self.alpha_is_numeric = alpha is not None and isinstance(alpha.default, (int, float))
+        # What to pass for an argument that has no default.
+        usual = {"alpha": None, "gamma": self.own_gamma, "reduction": "mean", "size_average": True, "reduce": True}
+        self.required = {
+            self.names[ours]: value
+            for ours, value in usual.items()
+            if ours in self.names and parameters[self.names[ours]].default is inspect.Parameter.empty
         }
         self.reductions = {r for argument, values in REDUCTIONS.items() if argument in self.names for r in values}
         self.settable = {n for n in ("alpha", "gamma", "ignore_index") if n in self.names}
         self.settable |= {"reduction"} if self.reductions else set()
-        self._probe()
 
     @property
     def _is_class(self):
@@ -120,18 +132,15 @@ class Adapter:
                 raise Untestable(f"it cannot be asked for reduction {reduction!r}")
             wanted[argument] = REDUCTIONS[argument][reduction]
         wanted["classes"] = classes if "classes" in self.names else None
-        arguments = {self.names[name]: value for name, value in wanted.items() if value is not None}
-        built = {p.name: arguments[p.name] for p in self.build_parameters if p.name in arguments}
-        called = {
-            p.name: arguments[p.name] for p in self.call_parameters if p.name in arguments and p.name not in built
-        }
+        arguments = self.required | {self.names[name]: value for name, value in wanted.items() if value is not None}
+        built = {name: value for name, value in arguments.items() if name in self.build_names}
+        called = {name: value for name, value in arguments.items() if name not in self.build_names}
         loss = self._quietly(self.loss, **self.filled, **built) if self._is_class else self.loss
-        target_first = len(self.call_parameters) > 1 and self.call_parameters[0].name in TARGET_NAMES
 
         def run(input, target):
             if self.one_hot:
                 target = F.one_hot(target, input.shape[1]).movedim(-1, 1).to(input.dtype)
-            pair = (target, input) if target_first else (input, target)
+            pair = (target, input) if self.target_first else (input, target)
             return self._quietly(run.loss, *pair, **called)
 
         run.loss = loss
@@ -204,11 +213,9 @@ class Adapter:
 
     def _probe(self):
         """Find the target format, dtype and neutral alpha with which the loss runs at all, and its conventions."""
-        parameters = {p.name: p for p in self.build_parameters + self.call_parameters}
         neutral = [self.OMIT]
         if "alpha" in self.names:
-            numeric = parameters[self.names["alpha"]].default is not None
-            neutral = ["ones", 1.0, self.OMIT] if numeric else [self.OMIT, "ones", 1.0]
+            neutral = ["ones", 1.0, self.OMIT] if self.alpha_is_numeric else [self.OMIT, "ones", 1.0]
         dtypes = dict.fromkeys((self.dtype, torch.float32))
         tries = [(o, d, n) for o in (False, True) for d in dtypes for n in neutral]
         self.error = None

@@ -24,7 +24,7 @@ __all__ = ["Diagnosis", "assert_focal_loss", "diagnose"]
 
 
 def diagnose(loss, *, gamma=2.0, seed=0, dtype=torch.float64, device=None):
-    """Check a multiclass focal loss against every property of :mod:`focal_lib.properties`.
+    """Check a multiclass focal loss against every property of ``focal_lib.properties``.
 
     Args:
         loss: a Module class, a Module instance, or a function of (input, target). Arguments for alpha, gamma,
@@ -36,7 +36,7 @@ def diagnose(loss, *, gamma=2.0, seed=0, dtype=torch.float64, device=None):
             CPU.
 
     Returns:
-        A :class:`Diagnosis`. Whatever the loss does (raise, return nonsense, print) is part of it.
+        A ``Diagnosis``. Whatever the loss does (raise, return nonsense, print) is part of it.
 
     Raises:
         TypeError: ``loss`` is not callable.
@@ -67,7 +67,7 @@ def diagnose(loss, *, gamma=2.0, seed=0, dtype=torch.float64, device=None):
 
 
 def assert_focal_loss(loss, **options):
-    """Raise AssertionError, with the report as its text, unless :func:`diagnose` finds the loss right."""
+    """Raise AssertionError, with the report as its text, unless ``diagnose`` finds the loss right."""
     diagnosis = diagnose(loss, **options)
     if not diagnosis.ok:
         raise AssertionError(f"\n{diagnosis}")
@@ -75,7 +75,7 @@ def assert_focal_loss(loss, **options):
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What :func:`diagnose` found. Prints as text, shows as HTML in a notebook.
+    """What ``diagnose`` found. Prints as text, shows as HTML in a notebook.
 
     Attributes:
         violations: property name -> counter-example.

@@ -1,8 +1,8 @@
 """What every correct multiclass focal loss satisfies: one named property a function.
 
-A property gets an :class:`~focal_lib.adapter.Adapter` and a list of cases, from small to large, and raises
-:class:`~focal_lib.cases.Violation` at the first case that breaks it: the smallest counter-example, in numbers to
-check by hand. It raises :class:`~focal_lib.adapter.Untestable` if the loss has no way to set what it needs.
+A property gets an ``Adapter`` and a list of cases, from small to large, and raises
+``Violation`` at the first case that breaks it: the smallest counter-example, in numbers to
+check by hand. It raises ``Untestable`` if the loss has no way to set what it needs.
 
 ``PROPERTIES`` holds them all by name. Chapter 06 shows which bug breaks which; chapter 07 runs them on your loss.
 """
@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from .adapter import Untestable
-from .cases import Violation, expect, expect_finite, numbers
+from .cases import Violation, check_finite, expect, expect_finite, gradient, need, numbers, total, weights, with_weights
 
 __all__ = ["PROPERTIES", "Property"]
 
@@ -40,38 +40,9 @@ def a_property(statement, group):
     return register
 
 
-def need(loss, *names):
-    for name in names:
-        if name not in loss.settable:
-            raise Untestable(f"it has no argument for {name}")
-
-
-def weights(loss, case):
-    return case.alpha if loss.takes_weights else None
-
-
-def with_weights(alpha):
-    return "" if alpha is None else f", weights {numbers(alpha)}"
-
-
-def gradient(loss, input, target, **arguments):
-    input = input.detach().clone().requires_grad_()
-    (result,) = torch.autograd.grad(loss(input, target, **arguments), input)
-    return result
-
-
-def total(loss, input, target, alpha):
-    """The sum of the weighted losses, whichever way the loss divides for its mean."""
-    divisor = alpha[target].sum() if loss.divides_by_weights else len(target)
-    return loss(input, target, alpha=alpha) * divisor
-
-
-# --- calling -------------------------------------------------------------------------------------------------------
-
-
 @a_property("Called with nothing but logits and targets, the loss returns a finite tensor to differentiate.", "calling")
 def runs_with_defaults(loss, cases):
-    case = cases[3]
+    case = cases[2]
     value = loss.criterion(case.input.shape[1])(case.input.clone().requires_grad_(), case.target.clone())
     if not isinstance(value, torch.Tensor):
         raise Violation(f"{case}: it returned {type(value).__name__}, not a tensor", (type(value).__name__,))
@@ -83,7 +54,7 @@ def runs_with_defaults(loss, cases):
 @a_property("Targets are class indices.", "calling")
 def takes_class_indices(loss, cases):
     if loss.one_hot:
-        example = f"{cases[3]}: it refuses class indices and takes only float targets of the logits' shape"
+        example = f"{cases[2]}: it refuses class indices and takes only float targets of the logits' shape"
         raise Violation(example, ("one-hot",))
 
 
@@ -97,7 +68,7 @@ def prints_nothing(loss, cases):
 
 @a_property("Logits, targets and weights are left as they were.", "care")
 def inputs_are_unchanged(loss, cases):
-    for case in cases[2:4]:
+    for case in cases[1:3]:
         before = {"logits": case.input.clone(), "targets": case.target.clone(), "weights": case.alpha.clone()}
         if "ignore_index" in loss.settable:
             before["targets"][-1] = -100
@@ -112,19 +83,23 @@ def inputs_are_unchanged(loss, cases):
 
 @a_property("The same call gives the same number, whatever was called in between.", "care")
 def is_stateless(loss, cases):
-    small, case = cases[3], cases[4]
+    case = cases[3]
     run = loss.criterion(3, weights(loss, case))
-    first = run(case.input.clone(), case.target.clone()).detach().clone()
-    run(small.input.clone(), small.target.clone())
-    again = run(case.input.clone(), case.target.clone())
-    expect(loss, again, first, f"{case}{with_weights(weights(loss, case))}, called a second time", "the first result")
+    target = torch.tensor(
+        [1, 2, 0, 1], device=loss.device
+    )  # if one call's targets pick the next one's weights, it shows
+    first = run(case.input.clone(), target.clone()).detach().clone()
+    run(cases[2].input.clone(), cases[2].target.clone())
+    again = run(case.input.clone(), target.clone())
+    setting = f"logits {numbers(case.input)}, target [1, 2, 0, 1]{with_weights(weights(loss, case))}"
+    expect(loss, again, first, f"{setting}, called a second time", "the first result")
 
 
 @a_property("float64 logits give a float64 loss.", "care")
 def keeps_float64(loss, cases):
-    value = loss.criterion(3, loss.unweighted(3))(cases[3].input.double(), cases[3].target)
+    value = loss.criterion(3, loss.unweighted(3))(cases[2].input.double(), cases[2].target)
     if value.dtype != torch.float64:
-        raise Violation(f"{cases[3]}, as float64: the loss came back as {value.dtype}", (str(value.dtype),))
+        raise Violation(f"{cases[2]}, as float64: the loss came back as {value.dtype}", (str(value.dtype),))
 
 
 class LeftBehind(torch.Tensor):
@@ -142,7 +117,7 @@ class LeftBehind(torch.Tensor):
 
 @a_property("Moved to another device, a module takes its weights along.", "care")
 def weights_follow_the_module(loss, cases):
-    run = loss.criterion(3, weights(loss, cases[3]))
+    run = loss.criterion(3, weights(loss, cases[2]))
     if not isinstance(run.loss, nn.Module):
         raise Untestable("it is a function: it holds no tensor that could stay behind")
     run.loss = copy.deepcopy(run.loss)
@@ -152,13 +127,10 @@ def weights_follow_the_module(loss, cases):
                 setattr(module, name, value.detach().as_subclass(LeftBehind))
                 left = f"{name} {numbers(value)}"
     try:
-        run(cases[3].input.clone(), cases[3].target.clone())
+        run(cases[2].input.clone(), cases[2].target.clone())
     except Violation as violation:
         example = f"{left} is neither buffer nor parameter: after .to(device) it is where it was, and then used"
         raise Violation(example, violation.got) from None
-
-
-# --- value ---------------------------------------------------------------------------------------------------------
 
 
 @a_property("At gamma = 0, focal loss is cross-entropy.", "value")
@@ -238,9 +210,6 @@ def is_the_same_for_renamed_classes(loss, cases):
         expect(loss, got, expected, setting, "as before")
 
 
-# --- reduction -----------------------------------------------------------------------------------------------------
-
-
 @a_property("reduction='none' gives one loss for each target.", "reduction")
 def none_has_the_targets_shape(loss, cases):
     if "none" not in loss.reductions and loss.own_reduction != "none":
@@ -263,7 +232,7 @@ def sum_is_n_times_the_mean(loss, cases):
 
 @a_property("The mean of a batch is the mean of its examples, each taken alone.", "reduction")
 def batch_is_mean_of_singles(loss, cases):
-    for case in cases[2:5]:
+    for case in cases[1:]:
         for alpha in [None] + [case.alpha] * (loss.takes_weights and not loss.divides_by_weights):
             rows = [loss(x[None], t[None], alpha=alpha) for x, t in zip(case.input, case.target, strict=True)]
             rows = torch.stack([row.mean() for row in rows])
@@ -285,18 +254,16 @@ def ignored_rows_are_dropped(loss, cases):
     need(loss, "ignore_index")
     if loss.one_hot:
         raise Untestable("it takes no class indices")
-    for case in cases[2:]:
-        for ignored in (-100, int(case.target[0])):
-            target = case.target.clone()
+    for case in cases[1:]:
+        input, target = case.input.clone(), case.target.clone()
+        input[0] = torch.arange(input.shape[1])  # an expensive row, whatever class it is taken for
+        for ignored in (-100, int(target[0])):
             target[0] = ignored
             kept = target != ignored
             if kept.any():
-                got = loss(case.input, target, ignore_index=ignored)
-                setting = f"logits {numbers(case.input)}, target {target.tolist()}, ignore_index {ignored}"
-                expect(loss, got, loss(case.input[kept], target[kept]), setting, "without the ignored rows")
-
-
-# --- weights -------------------------------------------------------------------------------------------------------
+                got = loss(input, target, ignore_index=ignored)
+                setting = f"logits {numbers(input)}, target {target.tolist()}, ignore_index {ignored}"
+                expect(loss, got, loss(input[kept], target[kept]), setting, "without the ignored rows")
 
 
 @a_property("With no alpha given, no class is weighted.", "weights")
@@ -332,38 +299,32 @@ def wrong_alpha_length_is_refused(loss, cases):
     need(loss, "alpha")
     if not loss.takes_weights:
         raise Untestable("its alpha is a single number")
-    case = cases[3]
+    case = cases[2]
     for length in (4, 2):
         try:
             value = loss(case.input, torch.tensor([0, 1], device=loss.device), alpha=loss.tensor([1.0] * length))
         except Exception:
             continue
-        raise Violation(
-            f"{length} weights for 3 classes were accepted: got {numbers(value.detach())}", (f"{length} accepted",)
-        )
-
-
-# --- gradient ------------------------------------------------------------------------------------------------------
+        example = f"{length} weights for 3 classes were accepted: got {numbers(value.detach())}"
+        raise Violation(example, (f"{length} accepted",))
 
 
 @a_property("The gradient is the slope of the loss.", "gradient")
 def gradient_is_the_slope(loss, cases):
-    step = 1e-5 if loss.dtype == torch.float64 else 1e-2
-    for case in cases[1:4:2]:
+    step, slack = (1e-5, 1e-6) if loss.dtype == torch.float64 else (1e-2, 5e-4)
+    for case in cases[::2]:
         got = gradient(loss, case.input, case.target)
         for i in range(case.input.numel()):
             shift = torch.zeros_like(case.input)
             shift.view(-1)[i] = step
             rise = loss(case.input + shift, case.target) - loss(case.input - shift, case.target)
             slope, here = (rise / (2 * step)).detach(), got.flatten()[i]
-            if not (here - slope).abs() <= 1e-5 + 1e-3 * slope.abs() + 0.1 * step**2 + 1e-8 / step:
+            if not (here - slope).abs() <= slack + 1e-3 * slope.abs():
                 setting = f"{case}: the gradient of logit {i % case.input.shape[1]} of row {i // case.input.shape[1]}"
                 raise Violation(f"{setting} is {numbers(here)}, the slope of the loss {numbers(slope)}", (here.item(),))
 
 
-@a_property(
-    "The gradient is (p - onehot) times (1-p_t)^gamma - gamma p_t (1-p_t)^(gamma-1) log p_t, over N.", "gradient"
-)
+@a_property("The gradient is (p - onehot) ((1-p_t)^gamma - gamma p_t (1-p_t)^(gamma-1) log p_t) / N.", "gradient")
 def gradient_has_the_closed_form(loss, cases):
     for gamma in loss.gammas:
         for case in cases[1::2]:
@@ -371,12 +332,8 @@ def gradient_has_the_closed_form(loss, cases):
             p_t = p.gather(1, case.target[:, None])
             k = (1 - p_t) ** gamma - gamma * p_t * (1 - p_t) ** (gamma - 1) * p_t.log()
             expected = k * (p - F.one_hot(case.target, p.shape[1])) / len(p)
-            expect(
-                loss,
-                gradient(loss, case.input, case.target, gamma=gamma),
-                expected,
-                f"{case}, gamma {gamma:g}: the gradient",
-            )
+            got = gradient(loss, case.input, case.target, gamma=gamma)
+            expect(loss, got, expected, f"{case}, gamma {gamma:g}: the gradient")
 
 
 @a_property("The gradient points elsewhere than cross-entropy's: it is not just a smaller step.", "gradient")
@@ -392,31 +349,17 @@ def gradient_is_not_parallel_to_cross_entropys(loss, cases):
         raise Violation(example, tuple(ours.flatten().tolist()))
 
 
-# --- extremes ------------------------------------------------------------------------------------------------------
-
-
-def finite_value_and_gradient(loss, rows, target, **settings):
-    input, target = loss.tensor(rows).requires_grad_(), torch.tensor(target, device=loss.device)
-    value = loss(input, target, **settings)
-    (slope,) = torch.autograd.grad(value, input)
-    words = "".join(f", {name} {setting:g}" for name, setting in settings.items())
-    expect_finite(
-        {"loss": value.detach(), "gradient": slope}, f"logits {numbers(input)}, target {target.tolist()}{words}"
-    )
-    return slope
-
-
 @a_property("Loss and gradient are finite for logits of 10 000.", "extremes")
 def is_finite_at_extreme_logits(loss, cases):
     for rows, target in ([[1e4, 0]], [0]), ([[1e4, 0]], [1]), ([[0, -1e4]], [1]), ([[1e4, -1e4, 0]], [2]):
-        finite_value_and_gradient(loss, rows, target)
+        check_finite(loss, rows, target)
 
 
 @a_property("For gamma below 1, a certain prediction has a finite gradient.", "extremes")
 def is_finite_for_small_gamma(loss, cases):
     if loss.gammas[-1] >= 1:
         raise Untestable("its gamma cannot be set below 1")
-    finite_value_and_gradient(loss, [[50, 0]], [0], gamma=0.5)
+    check_finite(loss, [[50, 0]], [0], gamma=0.5)
 
 
 @a_property("An example that is wrong by 100 still pulls with full strength: its gradient is near 1.", "extremes")
@@ -429,7 +372,7 @@ def gradient_is_full_when_wrong_by_100(loss, cases):
 @a_property("A class masked with -inf is as good as absent.", "extremes")
 def masked_class_is_absent(loss, cases):
     rows, target = [[1, 0, -math.inf], [0, 2, -math.inf]], [0, 0]
-    finite_value_and_gradient(loss, rows, target)
+    check_finite(loss, rows, target)
     target, input = torch.tensor(target, device=loss.device), loss.tensor(rows)
     setting = f"logits {numbers(input)}, target [0, 0]"
     expect(loss, loss(input, target), loss(input[:, :2], target), setting, "the same without the third class")
@@ -449,13 +392,10 @@ def is_finite_in_half_precision(loss, cases):
             expect_finite(tensors, f"logits [[20, 0]] in {dtype}, target [{target}]")
 
 
-# --- shape ---------------------------------------------------------------------------------------------------------
-
-
 @a_property("Logits (N, C, H, W) are worth the same as their N·H·W rows.", "shape")
 def image_equals_its_rows(loss, cases):
-    rows = cases[4].input.repeat(2, 1)  # 8 rows, 3 classes
-    target = cases[4].target.repeat(2)
+    rows = cases[3].input.repeat(2, 1)  # 8 rows, 3 classes
+    target = cases[3].target.repeat(2)
     image = rows.reshape(2, 2, 2, 3).movedim(-1, 1)
     try:
         got = loss(image, target.reshape(2, 2, 2))

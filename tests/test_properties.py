@@ -1,0 +1,86 @@
+"""The properties: the right loss has them all, each can fail, and a failure shows the smallest numbers."""
+
+import pytest
+import torch
+
+from focal_lib import FocalLoss, focal_loss
+from focal_lib.adapter import Adapter, Untestable
+from focal_lib.bugs import CATALOGUE, LOOKALIKES
+from focal_lib.cases import SIZES, Violation, make_cases
+from focal_lib.diagnosis import _check, diagnose
+from focal_lib.properties import PROPERTIES
+
+SEEDS = range(20)
+
+
+def violated(loss, seed=0, dtype=torch.float64):
+    adapter = Adapter(loss, dtype=dtype)
+    cases = make_cases(seed, adapter.dtype)
+    results = {name: _check(name, adapter, cases) for name in PROPERTIES}
+    return {name for name, result in results.items() if isinstance(result, Violation)}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("loss", [focal_loss, FocalLoss], ids=["function", "module"])
+def test_the_right_loss_has_all_properties(loss, dtype):
+    for seed in SEEDS:
+        assert violated(loss, seed, dtype) == set()
+
+
+def test_the_right_loss_is_tested_for_everything():
+    assert diagnose(FocalLoss).untested == {}
+    assert set(diagnose(focal_loss).untested) == {"weights_follow_the_module"}  # a function holds no tensor
+
+
+def test_the_compiled_loss_has_all_properties():
+    torch.compiler.reset()
+    with torch._dynamo.config.patch(recompile_limit=64):  # every shape is a new graph here
+        diagnosis = diagnose(torch.compile(focal_loss, backend="aot_eager", dynamic=True))
+    assert diagnosis.ok, diagnosis
+    assert set(diagnosis.untested) == {"weights_follow_the_module"}
+
+
+@pytest.mark.parametrize("id", LOOKALIKES)
+def test_lookalikes_are_right(id):
+    for seed in SEEDS:
+        assert violated(LOOKALIKES[id].loss, seed) == set()
+
+
+def test_no_property_is_idle():
+    found = [violated(bug.loss) for bug in CATALOGUE.values()]
+    assert set().union(*found) == set(PROPERTIES)
+
+
+def test_cases_start_small_and_are_whole_numbers():
+    cases = make_cases(0)
+    assert [tuple(case.input.shape) for case in cases] == SIZES
+    sizes = [n * c for n, c in SIZES]
+    assert sizes == sorted(sizes)
+    for case in cases:
+        assert torch.equal(case.input, case.input.round())
+        assert sorted(case.alpha.tolist()) == list(range(1, case.input.shape[1] + 1))
+
+
+def test_cases_depend_on_the_seed_alone():
+    assert str(make_cases(3)[-1]) == str(make_cases(3)[-1]) != str(make_cases(4)[-1])
+
+
+def test_a_counterexample_is_the_smallest_and_can_be_checked_by_hand():
+    def half(input, target, gamma=2.0):
+        return 0.5 * focal_loss(input, target, gamma=gamma)
+
+    adapter = Adapter(half)
+    cases = make_cases(0)
+    violation = _check("gamma_zero_is_cross_entropy", adapter, cases)
+    ce = torch.nn.functional.cross_entropy(cases[0].input, cases[0].target).item()
+    assert violation.example == f"{cases[0]}, gamma 0: got {ce / 2:.6g}, expected {ce:.6g} (-log p_t)"
+    assert violation.got == pytest.approx((ce / 2,))
+
+
+def test_what_cannot_be_set_is_untested_not_violated():
+    def plain(input, target):
+        return focal_loss(input, target)
+
+    result = _check("alpha_scales_its_class", Adapter(plain), make_cases(0))
+    assert isinstance(result, Untestable)
+    assert str(result) == "it has no argument for alpha"
