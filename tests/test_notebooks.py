@@ -9,8 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
-from run_notebooks import first_code_cell  # noqa: E402
-from setup_cell import SETUP_CELL  # noqa: E402
+from setup_cell import SETUP_CELL, first_code_cell  # noqa: E402
 
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
