@@ -1,5 +1,6 @@
 """Every notebook keeps the conventions that readers rely on. (nbval re-executes them and compares their outputs.)"""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
-from run_notebooks import first_code_cell  # noqa: E402
-from setup_cell import SETUP_CELL  # noqa: E402
+from retarget import Target  # noqa: E402
+from setup_cell import SETUP_CELL, first_code_cell  # noqa: E402
 
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
@@ -62,10 +63,14 @@ def test_ends_with_summary_and_exercises(notebook):
     assert "**Exercises**" in last and "**Next:**" in last
 
 
-def run_setup_cell(prelude):
+def run_setup_cell(prelude, **environment):
     """Run the setup cell where focal_lib cannot be imported."""
     code = f"import importlib.util as u\nu.find_spec = lambda name: None\n{prelude}\n{SETUP_CELL}"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    environment = {**os.environ, **environment}
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+
+
+ON_COLAB = "import sys; sys.modules['google.colab'] = sys"
 
 
 def test_without_focal_lib_one_sentence_says_what_to_do():
@@ -78,9 +83,24 @@ def test_without_focal_lib_one_sentence_says_what_to_do():
 
 
 def test_on_colab_the_setup_cell_installs_focal_lib_and_nothing_else():
-    colab = (
-        "import sys, subprocess\nsys.modules['google.colab'] = sys\nsubprocess.run = lambda args, check: print(args)"
-    )
-    result = run_setup_cell(colab)
+    done = "subprocess.CompletedProcess(args, returncode=0)"
+    stand_in = f"import subprocess; subprocess.run = lambda args, **_: print(args) or {done}"
+    result = run_setup_cell(f"{ON_COLAB}\n{stand_in}")
     assert result.returncode == 0, result.stderr
-    assert "'--no-deps'" in result.stdout and "focal-loss" in result.stdout
+    assert "'--no-deps'" in result.stdout and Target.configured().pip_source in result.stdout
+
+
+def test_without_a_network_the_setup_cell_says_so_in_one_sentence():
+    """The real pip and the real git, behind a proxy that is not there."""
+    result = run_setup_cell(ON_COLAB, HTTPS_PROXY="http://127.0.0.1:9", https_proxy="http://127.0.0.1:9")
+    assert result.returncode == 1 and result.stdout == ""
+    assert "ERROR" not in result.stderr  # pip's own words
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("ModuleNotFoundError: Could not fetch focal_lib; is there a network? Try: %pip install")
+
+
+def test_where_focal_lib_is_installed_the_setup_cell_needs_no_network():
+    environment = {**os.environ, "HTTPS_PROXY": "http://127.0.0.1:9", "PATH": ""}  # neither network nor git
+    code = f"{ON_COLAB}\n{SETUP_CELL}\nimport focal_lib"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")

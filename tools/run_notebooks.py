@@ -16,13 +16,9 @@ from nbclient import NotebookClient
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parent))
-from setup_cell import SETUP_CELL, SETUP_METADATA
+from setup_cell import write_setup_cell
 
 ROOT = Path(__file__).parent.parent
-
-
-def first_code_cell(notebook):
-    return next(cell for cell in notebook.cells if cell.cell_type == "code")
 
 
 def normalise(text, notebook):
@@ -35,9 +31,7 @@ def normalise(text, notebook):
 def run(path):
     """Execute one notebook in place; returns the seconds it took."""
     notebook = nbformat.read(path, as_version=4)
-    setup = first_code_cell(notebook)
-    setup.source = SETUP_CELL
-    setup.metadata.update(SETUP_METADATA)
+    write_setup_cell(notebook)
     notebook.metadata.pop("widgets", None)
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as empty:
