@@ -151,6 +151,12 @@ def one_against_all(input, target, gamma=2.0, reduction="mean"):
     return reduced((focus(bce, gamma) * bce).sum(1), reduction)  # C separate questions instead of one
 
 
+def one_against_all_averaged(input, target, gamma=2.0, reduction="mean"):
+    yes_or_no = F.one_hot(target, input.shape[1]).to(input.dtype)
+    bce = F.binary_cross_entropy_with_logits(input, yes_or_no, reduction="none")
+    return reduced(focus(bce, gamma) * bce, reduction)  # ... and the mean over N * C answers
+
+
 def product_instead_of_power(input, target, gamma=2.0, reduction="mean"):
     ce = cross_entropy(input, target)
     return reduced(focus(ce, 1.0) * gamma * ce, reduction)  # * where ** was meant

@@ -69,12 +69,13 @@ def prints_nothing(loss, cases):
 @a_property("Logits, targets and weights are left as they were.", "care")
 def inputs_are_unchanged(loss, cases):
     for case in cases[1:3]:
+        ignore = -100 if "ignore_index" in loss.settable else None
         before = {"logits": case.input.clone(), "targets": case.target.clone(), "weights": case.alpha.clone()}
-        if "ignore_index" in loss.settable:
-            before["targets"][-1] = -100
+        if ignore is not None:
+            before["targets"][-1] = ignore
         after = {name: tensor.clone() for name, tensor in before.items()}
         alpha = after["weights"] if loss.takes_weights else None
-        loss.criterion(case.input.shape[1], alpha)(after["logits"], after["targets"])
+        loss.criterion(case.input.shape[1], alpha, ignore_index=ignore)(after["logits"], after["targets"])
         for name in before:
             if not torch.equal(before[name], after[name]):
                 example = f"the {name} {numbers(before[name])} came back as {numbers(after[name])}"
@@ -311,7 +312,7 @@ def wrong_alpha_length_is_refused(loss, cases):
 
 @a_property("The gradient is the slope of the loss.", "gradient")
 def gradient_is_the_slope(loss, cases):
-    step, slack = (1e-5, 1e-6) if loss.dtype == torch.float64 else (1e-2, 5e-4)
+    step = 1e-3  # coarse enough for a loss that computes in float32
     for case in cases[::2]:
         got = gradient(loss, case.input, case.target)
         for i in range(case.input.numel()):
@@ -319,7 +320,7 @@ def gradient_is_the_slope(loss, cases):
             shift.view(-1)[i] = step
             rise = loss(case.input + shift, case.target) - loss(case.input - shift, case.target)
             slope, here = (rise / (2 * step)).detach(), got.flatten()[i]
-            if not (here - slope).abs() <= slack + 1e-3 * slope.abs():
+            if not (here - slope).abs() <= 5e-4 + 1e-3 * slope.abs():
                 setting = f"{case}: the gradient of logit {i % case.input.shape[1]} of row {i // case.input.shape[1]}"
                 raise Violation(f"{setting} is {numbers(here)}, the slope of the loss {numbers(slope)}", (here.item(),))
 
