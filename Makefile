@@ -2,15 +2,18 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PARTS := $(wildcard requirements/*.txt)
+COLAB := .venv-colab
+PARTS := $(wildcard requirements/*.txt requirements/node/*.json)
 
-.PHONY: help book test lab notebooks lock clean
+.PHONY: help book test wheel colab lab notebooks bundle lock clean
 
 help:
 	@echo "make book       build the site from the stored notebook outputs"
 	@echo "make test       run all tests and re-execute all notebooks"
+	@echo "make colab      run all notebooks from the wheel alone, on the book's versions and on Colab's"
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make notebooks  re-execute all notebooks and store their outputs"
+	@echo "make bundle     one zip for a classroom without a network: site, notebooks, wheel"
 	@echo "make lock       pin what is installed now in requirements/constraints.txt"
 	@echo "make clean      remove the environment and everything built"
 
@@ -26,7 +29,19 @@ $(VENV)/book-ready: $(VENV)/made requirements/book.txt requirements/constraints.
 
 $(VENV)/all-ready: $(VENV)/book-ready requirements.txt $(PARTS)
 	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
+	@mkdir -p $(VENV)/node
+	@cp requirements/node/*.json $(VENV)/node
+	$(BIN)/npm ci --prefix $(VENV)/node --no-audit --no-fund
 	@touch $@
+
+$(COLAB)/ready: requirements/colab.txt
+	$(PYTHON) -m venv $(COLAB)
+	$(COLAB)/bin/python -m pip install --disable-pip-version-check -r requirements/colab.txt
+	@touch $@
+
+wheel: $(VENV)/all-ready
+	@rm -rf build dist
+	$(BIN)/python -m build
 
 book: $(VENV)/book-ready
 	@# Always from nothing: a build over an older one repeats no warning of a cached page and keeps pages that are gone.
@@ -39,6 +54,13 @@ test: $(VENV)/all-ready book
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval.cfg tests notebooks
 
+colab: wheel $(COLAB)/ready
+	$(BIN)/python tools/run_from_wheel.py dist/*.whl
+	$(COLAB)/bin/python tools/run_from_wheel.py dist/*.whl --colab
+
+bundle: book wheel
+	$(BIN)/python tools/bundle.py dist/*.whl
+
 lab: $(VENV)/all-ready
 	$(BIN)/jupyter lab notebooks/01_imbalance.ipynb
 
@@ -49,4 +71,4 @@ lock: $(VENV)/all-ready
 	$(BIN)/python -m pip freeze --exclude-editable | grep -v '^torch==' | sed 's/ @ .*//; s/+cpu//' > requirements/constraints.txt
 
 clean:
-	rm -rf _build $(VENV) build dist *.egg-info
+	rm -rf _build $(VENV) $(COLAB) build dist *.egg-info
