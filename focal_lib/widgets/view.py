@@ -12,7 +12,7 @@ from PIL import Image
 
 from ..plots import COLORS
 
-__all__ = ["Choice", "LiveView", "Step", "decimals", "module", "pack"]
+__all__ = ["Choice", "LiveView", "Step", "decimals", "module", "pack", "percent"]
 
 _HERE = Path(__file__).parent
 
@@ -51,15 +51,15 @@ class Step(traitlets.Float):
 
 
 class Choice(traitlets.Enum):
-    """One of a few words; the first is the default."""
+    """One of a few words or numbers; the first is the default unless another is named."""
 
-    def __init__(self, *values):
-        super().__init__(values, values[0])
+    def __init__(self, *values, default=None):
+        super().__init__(values, values[0] if default is None else default)
         self.tag(sync=True, limits=list(values))
 
     def validate(self, obj, value):
         if value not in self.values:
-            raise traitlets.TraitError(f"{self.name} must be one of {', '.join(self.values)}, got {value!r}.")
+            raise traitlets.TraitError(f"{self.name} must be one of {', '.join(map(str, self.values))}, got {value!r}.")
         return value
 
 
@@ -114,7 +114,12 @@ class LiveView(anywidget.AnyWidget):
 
 def decimals(x):
     """A number as the views show it: three decimals, or the words "less than 0.001"."""
-    return "less than 0.001" if 0 < x < 0.0005 else f"{x:.3f}"
+    return f"{x:.3f}" if f"{x:.3f}" != "0.000" else "less than 0.001"
+
+
+def percent(x):
+    """A share as the views show it: one decimal, or the words "less than 0.1 %"."""
+    return f"{100 * float(f'{x:.3f}'):.1f}\u00a0%" if f"{x:.3f}" != "0.000" else "less than 0.1\u00a0%"
 
 
 def pack(values, places=3):
