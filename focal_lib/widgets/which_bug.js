@@ -29,8 +29,9 @@ function render({ model, el }) {
     const drawn = { bug: line(1 + answer), ...(chosen >= 0 && { focal: line(0) }), ...(chosen >= 0 && chosen !== answer && { guess: line(1 + chosen) }) };
 
     // The picture's height is that of the right line and of the buggy one, so that it does not move when one answers.
-    const high = Math.min(8, Math.max(1, ...line(0), ...line(1 + answer)) * 1.05);
-    const low = Math.min(0, Math.max(-4, ...[Math.min(...line(1 + answer))]));
+    const most = Math.max(...line(0));
+    const high = Math.min(6 * most, Math.max(most, ...line(1 + answer))) * 1.05;
+    const low = Math.max(-most, Math.min(0, ...line(1 + answer)));
     const height = width < 480 ? 260 : 310;
     const { svg, px, py, path, top, bottom } = plot({
       width, height, title: say(),
