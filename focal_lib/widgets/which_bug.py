@@ -10,7 +10,7 @@ import traitlets
 from .. import plots
 from ..bugs import CATALOGUE
 from ..losses import FocalLoss
-from .view import Choice, LiveView, Step, module, pack
+from .view import Choice, LiveView, Step, module, pack, rounded
 
 __all__ = ["WhichBug"]
 
@@ -124,11 +124,11 @@ class WhichBug(LiveView):
     def sentence(self):
         this = self._rounds[int(self.round) - 1]
         at = P_T.index(self.p_t)
-        shown = f"{_line(this['options'][this['answer']], this['kind'])[at] + 0.0:.3f}"
+        shown = rounded(_line(this["options"][this["answer"]], this["kind"])[at])
         read = f"Round {self.round:.0f} of {len(self._rounds)}. At p_t = {self.p_t:.2f} the line is at {shown}"
         if self.chosen == "none":
             return f"{read}. Which bug drew it?"
-        read += f", the right one at {_line(None, this['kind'])[at] + 0.0:.3f}"
+        read += f", the right one at {rounded(_line(None, this['kind'])[at])}"
         bug = CATALOGUE[this["options"]["ABCD".index(self.chosen)]]
         if "ABCD".index(self.chosen) == this["answer"]:
             return f"{read}. Yes, {self.chosen}: {bug.title}. Why nobody noticed: {bug.hides}"
