@@ -36,7 +36,8 @@ class PlaceViews(SphinxPostTransform):
             self.env.metadata[self.env.docname]["live_views"] = True
             (picture,) = kinds["image/png"].children
             picture["alt"] = alt
-            return nodes.container("", script, picture, classes=["live-view", f"live-view-{start['state']['name']}"])
+            kind = start["state"]["_anywidget_id"].rpartition(".")[2]
+            return nodes.container("", script, picture, classes=["live-view", kind])
         figures = "".join(f'<img src="data:image/png;base64,{png}" alt="{alt}">' for png in figures_in(start, models))
         note = nodes.paragraph("", "These controls need a running Python. ")
         note += nodes.reference("", "Run it live in Colab", refuri=colab_link(self.config, self.env.docname))

@@ -22,7 +22,12 @@ How a view is made, by example ``LossCurve`` (``loss_curve.py`` and ``loss_curve
 
 import importlib
 
-_MODULES = {"LossCurve": "loss_curve", "TrainingPanel": "training_panel"}
+_MODULES = {
+    "BatchShare": "batch_share",
+    "LossCurve": "loss_curve",
+    "TrainingPanel": "training_panel",
+    "WhichBug": "which_bug",
+}
 
 __all__ = list(_MODULES)
 

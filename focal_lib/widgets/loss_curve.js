@@ -15,23 +15,7 @@ function render({ model, el }) {
   view.choice("axis", "Axis", { linear: "linear", log: "log" });
   if (model.get("_facts").bug) view.checkbox("show_bug", `Bug: ${model.get("_facts").bug}`);
 
-  // Dragging anywhere on the plot moves p_t; a vertical swipe still scrolls the page.
-  let toX, dragging = false;
-  const drag = (event) => {
-    const { low, high, step } = limits.p_t;
-    const value = toX(event.clientX - view.drawing.getBoundingClientRect().left);
-    view.set({ p_t: Number(Math.min(high, Math.max(low, Math.round(value / step) * step)).toFixed(6)) });
-  };
-  if (!model.get("hide").includes("p_t")) {
-    view.drawing.classList.add("live-drag");
-    view.drawing.addEventListener("pointerdown", (event) => {
-      dragging = true;
-      view.drawing.setPointerCapture(event.pointerId);
-      drag(event);
-    });
-    view.drawing.addEventListener("pointermove", (event) => dragging && drag(event));
-    for (const end of ["pointerup", "pointercancel"]) view.drawing.addEventListener(end, () => { dragging = false; });
-  }
+  view.dragX("p_t");
 
   function draw(width) {
     if (read !== model.get("_tables")) {
@@ -57,7 +41,7 @@ function render({ model, el }) {
         name: quantity === "loss" ? "loss of one example (nats)" : "size of the gradient",
       },
     });
-    toX = (pixels) => (pixels - px(0)) / (px(1) - px(0));
+    view.dragScale((pixels) => (pixels - px(0)) / (px(1) - px(0)));
     const line = (ys, kind) => make("path", { class: `live-line live-${kind}`, d: path(xs, ys) });
     for (const k of [5, 10, 20, 50]) svg.append(line(tables[key][k], "ghost"));
     svg.append(line(tables[key][0], "cross-entropy"), line(tables[key][g], "focal"));
@@ -86,11 +70,8 @@ function render({ model, el }) {
   }
 
   function legend(buggy) {
-    const entry = (kind, words) => make("span", { class: "live-entry" },
-      make("svg", { width: 34, height: 10, "aria-hidden": "true" }, make("line", { class: `live-line live-${kind}`, x1: 1, x2: 33, y1: 5, y2: 5 })), words);
-    return make("div", { class: "live-legend" },
-      entry("cross-entropy", "cross-entropy"), entry("focal", `focal loss, γ = ${model.get("gamma").toFixed(1)}`),
-      entry("ghost", "γ = 0.5, 1, 2, 5"), ...(buggy ? [entry("bug", "with the bug")] : []));
+    const entries = [["cross-entropy", "cross-entropy"], ["focal", `focal loss, γ = ${model.get("gamma").toFixed(1)}`], ["ghost", "γ = 0.5, 1, 2, 5"]];
+    return lineLegend(buggy ? [...entries, ["bug", "with the bug"]] : entries);
   }
 
   return view.show(draw);

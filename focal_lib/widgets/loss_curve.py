@@ -6,7 +6,7 @@ import traitlets
 from .. import plots
 from ..bugs import CATALOGUE
 from ..curves import curve
-from .view import Choice, LiveView, Step, decimals, module, pack
+from .view import Choice, LiveView, Step, decimals, module, pack, rounded
 
 __all__ = ["LossCurve"]
 
@@ -75,11 +75,12 @@ class LossCurve(LiveView):
         where = f"At p_t = {self.p_t:.2f} and γ = {self.gamma:.1f} "
         if self.gamma == 0:
             return f"{where}focal loss is cross-entropy: {decimals(plain_loss)}."
-        slope = decimals(gradient / plain_gradient)
+        slope = gradient / plain_gradient
+        stronger = ", more than under cross-entropy" if float(rounded(slope)) > 1 else ""
         return (
             f"{where}this example counts {decimals(loss / plain_loss)}× its cross-entropy "
             f"({decimals(loss)} instead of {decimals(plain_loss)}); "
-            f"its gradient {slope}×{', more than under cross-entropy' if slope > '1.000' else ''}."
+            f"its gradient {decimals(slope)}×{stronger}."
         )
 
     def picture(self):

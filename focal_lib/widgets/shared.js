@@ -31,7 +31,9 @@ function unpack({ shape, places, bytes }) {
   return Array.from({ length: rows }, (_, row) => numbers.slice(row * columns, (row + 1) * columns));
 }
 
-const decimals = (x) => (x > 0 && x < 0.0005 ? "less than 0.001" : x.toFixed(3));
+// Numbers of the tables, which have three decimals, in words.
+const decimals = (x) => (x === 0 ? "less than 0.001" : x.toFixed(3));
+const percent = (x) => (x === 0 ? "less than 0.1\u00a0%" : `${(x * 100).toFixed(1)}\u00a0%`);
 
 // p with a small t, for HTML and for SVG
 const pt = () => make("i", {}, "p", make("sub", {}, "t"));
@@ -141,6 +143,27 @@ function live(model, el, label) {
     options.append(group);
   }
 
+  // Dragging anywhere on the drawing moves a trait; a vertical swipe still scrolls the page.
+  let toValue;
+  function dragX(key) {
+    if (hidden.has(key)) return;
+    const { low, high, step } = limits[key];
+    let held = false;
+    const follow = (event) => {
+      const value = toValue(event.clientX - drawing.getBoundingClientRect().left);
+      touch({ [key]: Number(Math.min(high, Math.max(low, low + Math.round((value - low) / step) * step)).toFixed(6)) });
+    };
+    drawing.classList.add("live-drag");
+    drawing.addEventListener("pointerdown", (event) => {
+      held = true;
+      drawing.setPointerCapture(event.pointerId);
+      follow(event);
+    });
+    drawing.addEventListener("pointermove", (event) => { if (held) follow(event); });
+    for (const end of ["pointerup", "pointercancel"]) drawing.addEventListener(end, () => { held = false; });
+  }
+  const dragScale = (scale) => { toValue = scale; }; // from pixels to the trait's value
+
   function button(words, action, name = words) {
     if (hidden.has(name)) return;
     const node = make("button", { type: "button", "data-action": name }, words);
@@ -191,7 +214,7 @@ function live(model, el, label) {
     };
   }
 
-  return { drawing, sentence, buttons, slider, choice, checkbox, presets, button, set: touch, show };
+  return { drawing, sentence, slider, choice, checkbox, presets, button, dragX, dragScale, set: touch, show };
 }
 
 // An empty plot with labelled axes: an SVG of the given size, and functions from data to pixels.
@@ -220,5 +243,17 @@ function plot({ width, height, x, y, title }) {
   svg.append(yName, xName);
   const path = (xs, ys) => xs.map((value, k) => `${k ? "L" : "M"}${px(value).toFixed(1)},${py(ys[k]).toFixed(1)}`).join("");
   return { svg, px, py, path, left, right, top, bottom };
+}
+
+// Some round numbers between low and high, for an axis.
+function ticks(low, high) {
+  const step = [0.1, 0.2, 0.25, 0.5, 1, 2, 5, 10].find((size) => (high - low) / size <= 6) ?? 20;
+  const count = Math.floor(high / step) - Math.ceil(low / step) + 1;
+  return Array.from({ length: count }, (_, k) => (Math.ceil(low / step) + k) * step).map((v) => [v, String(Number(v.toFixed(2)))]);
+}
+
+function lineLegend(entries) {
+  return make("div", { class: "live-legend" }, ...entries.map(([kind, words]) => make("span", { class: "live-entry" },
+    make("svg", { width: 34, height: 10, "aria-hidden": "true" }, make("line", { class: `live-line live-${kind}`, x1: 1, x2: 33, y1: 5, y2: 5 })), words)));
 }
 

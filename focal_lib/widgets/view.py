@@ -12,7 +12,7 @@ from PIL import Image
 
 from ..plots import COLORS
 
-__all__ = ["Choice", "LiveView", "Step", "decimals", "module", "pack"]
+__all__ = ["Choice", "LiveView", "Step", "decimals", "module", "pack", "percent", "rounded"]
 
 _HERE = Path(__file__).parent
 
@@ -51,15 +51,15 @@ class Step(traitlets.Float):
 
 
 class Choice(traitlets.Enum):
-    """One of a few words; the first is the default."""
+    """One of a few words or numbers; the first is the default unless another is named."""
 
-    def __init__(self, *values):
-        super().__init__(values, values[0])
+    def __init__(self, *values, default=None):
+        super().__init__(values, values[0] if default is None else default)
         self.tag(sync=True, limits=list(values))
 
     def validate(self, obj, value):
         if value not in self.values:
-            raise traitlets.TraitError(f"{self.name} must be one of {', '.join(self.values)}, got {value!r}.")
+            raise traitlets.TraitError(f"{self.name} must be one of {', '.join(map(str, self.values))}, got {value!r}.")
         return value
 
 
@@ -112,9 +112,20 @@ class LiveView(anywidget.AnyWidget):
         return base64.b64encode(small.getvalue()).decode()
 
 
+def rounded(x, places=3):
+    """A number with so many decimals. Halves go up, whatever the last bits of two machines make of a half."""
+    text = f"{x + 1e-9:.{places}f}"
+    return text.removeprefix("-") if not any(digit in text for digit in "123456789") else text
+
+
 def decimals(x):
-    """A number as the views show it: three decimals, or the words "less than 0.001"."""
-    return "less than 0.001" if 0 < x < 0.0005 else f"{x:.3f}"
+    """A positive number as the views show it: three decimals, or the words "less than 0.001"."""
+    return "less than 0.001" if rounded(x) == "0.000" else rounded(x)
+
+
+def percent(x):
+    """A share as the views show it: one decimal, or the words "less than 0.1 %"."""
+    return "less than 0.1\u00a0%" if rounded(x) == "0.000" else f"{100 * float(rounded(x)):.1f}\u00a0%"
 
 
 def pack(values, places=3):
@@ -126,8 +137,7 @@ def pack(values, places=3):
     values = np.asarray(values, dtype=np.float64)
     if not np.isfinite(values).all():
         raise ValueError("a table holds a value that is not finite; expected numbers that can be drawn.")
-    # Python's own rounding, so that the digits are those that formatting the number would show.
-    whole = np.array([int(f"{x:.{places}f}".replace(".", "")) for x in values.flat], dtype=np.int64)
+    whole = np.array([int(rounded(x, places).replace(".", "")) for x in values.flat], dtype=np.int64)
     whole = whole.reshape(len(values), -1)
     steps = np.diff(whole, n=2, axis=0, prepend=np.zeros((2, whole.shape[1]), dtype=np.int64))
     packed = bytearray()

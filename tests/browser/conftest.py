@@ -1,0 +1,64 @@
+"""Real browsers on the built site: Chromium runs everything, Firefox and WebKit the liveness tests."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+sys.path.insert(0, str(Path(__file__).parent))
+from engines import PlaywrightPage, WebKitPage, program, served_site, webkit_driver
+
+
+@pytest.fixture(scope="session")
+def playwright():
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def chromium(playwright):
+    browser = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def site():
+    with served_site() as address:
+        yield address
+
+
+@pytest.fixture
+def open_page(chromium, site):
+    """open_page(page, hash, **context options) -> PlaywrightPage on which every live view is awake."""
+    contexts = []
+
+    def open_page(page, fragment="", prepare=None, **options):
+        contexts.append(chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options}))
+        opened = PlaywrightPage(contexts[-1])
+        if prepare:
+            prepare(opened.page)
+        opened.open(f"{site}/{page}.html{fragment}")
+        return opened
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="module", params=["chromium", "firefox", "webkit"])
+def engine_page(request):
+    """A page of each of the three engines."""
+    if request.param == "webkit":
+        with webkit_driver() as driver:
+            yield WebKitPage(driver)
+    elif request.param == "chromium":
+        context = request.getfixturevalue("chromium").new_context()
+        yield PlaywrightPage(context)
+        context.close()
+    else:  # an unpatched Firefox speaks WebDriver BiDi
+        launcher = request.getfixturevalue("playwright").firefox
+        browser = launcher.launch(channel="moz-firefox", executable_path=program("firefox"))
+        yield PlaywrightPage(browser.new_context())
+        browser.close()

@@ -1,0 +1,169 @@
+"""The browsers of this machine, and the built site served to them."""
+
+import contextlib
+import gzip
+import http.server
+import os
+import shutil
+import subprocess
+import threading
+import warnings
+from pathlib import Path
+
+import yaml
+from selenium import webdriver
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+ROOT = Path(__file__).parent.parent.parent
+SITE = ROOT / "_build" / "html"
+PROGRAMS = {
+    "chromium": ["chromium", "chromium-browser", "google-chrome"],
+    "firefox": ["firefox-esr", "firefox"],
+    "webkit": ["WebKitWebDriver"],
+    "Xvfb": ["Xvfb"],
+}
+
+
+def pages():
+    """Every page of the table of contents, as a path below the site without its suffix."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    chapters = [chapter for part in toc.get("parts", [toc]) for chapter in part["chapters"]]
+    return [toc["root"], *(chapter["file"] for chapter in chapters)]
+
+
+def live_pages():
+    """Those pages that have a live view."""
+    found = [page for page in pages() if "live-view" in built(page).read_text()]
+    assert found, "no page of the built site has a live view"
+    return found
+
+
+def built(page):
+    path = SITE / f"{page}.html"
+    assert path.is_file(), f"{path} is missing; build the book first: make book"
+    return path
+
+
+def program(browser):
+    """Where a browser is installed on this machine."""
+    for name in PROGRAMS[browser]:
+        if path := shutil.which(name):
+            return path
+    raise FileNotFoundError(f"{browser} is not installed; install all browsers with: sudo tools/install_browsers.sh")
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    """The site as a static host would send it: compressed, and silent."""
+
+    extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".woff2": "font/woff2"}  # noqa: RUF012
+
+    def do_GET(self):
+        path = Path(self.translate_path(self.path))
+        if not path.is_file():
+            return self.send_error(404)
+        body, kind = path.read_bytes(), self.guess_type(str(path))
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        if kind.startswith("text/") or "javascript" in kind:
+            body = gzip.compress(body, 6)
+            self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):  # the browser closed the page meanwhile
+            self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@contextlib.contextmanager
+def served_site():
+    """The address of the built site on this machine."""
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), lambda *arguments: _Handler(*arguments, directory=str(SITE))
+    )
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class PlaywrightPage:
+    """One page of Chromium or Firefox, with what went wrong on it."""
+
+    def __init__(self, context):
+        self.page = context.new_page()
+        self.troubles = []
+        self.page.on("console", lambda message: self._note(message.type == "error", f"console: {message.text}"))
+        self.page.on("pageerror", lambda error: self._note(True, f"error: {error}"))
+        local = ("file:", "blob:", "data:", "http://127.0.0.1")
+        self.page.on("request", lambda request: self._note(not request.url.startswith(local), f"asked {request.url}"))
+
+    def _note(self, bad, text):
+        if bad:
+            self.troubles.append(text)
+
+    def open(self, url):
+        self.page.goto(url)
+        self.page.wait_for_function(AWAKE)
+
+    def run(self, script, argument=None):
+        return self.page.evaluate(f"(argument) => {{ {script} }}", argument)
+
+    def press(self, selector, key):
+        self.page.locator(selector).press(key)
+
+
+class WebKitPage:
+    """The same for WebKit, which is driven by its own driver on a display without a screen."""
+
+    def __init__(self, driver):
+        self.driver = driver
+        self.troubles = []  # this driver does not report the console
+
+    def open(self, url):
+        self.driver.get(url)
+        WebDriverWait(self.driver, 20).until(lambda driver: driver.execute_script(f"return {AWAKE}"))
+
+    def run(self, script, argument=None):
+        return self.driver.execute_script(f"const argument = arguments[0]; {script}", argument)
+
+    def press(self, selector, key):
+        keys = {"ArrowLeft": Keys.ARROW_LEFT, "ArrowRight": Keys.ARROW_RIGHT}
+        self.driver.find_element("css selector", selector).send_keys(keys[key])
+
+
+AWAKE = "document.querySelectorAll('.live-view').length === document.querySelectorAll('.live-view[data-live]').length"
+
+
+@contextlib.contextmanager
+def webkit_driver():
+    """A session of WebKitGTK's MiniBrowser."""
+    mini_browser = sorted(Path("/usr/lib").glob("*/webkit2gtk-4.*/MiniBrowser"))
+    if not mini_browser:
+        raise FileNotFoundError("WebKit's MiniBrowser is not installed; run: sudo tools/install_browsers.sh")
+    display = subprocess.Popen(
+        [program("Xvfb"), "-displayfd", "1", "-screen", "0", "1280x900x24"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    try:
+        number = display.stdout.readline().strip()
+        options = webdriver.WebKitGTKOptions()
+        options.binary_location = str(mini_browser[-1])
+        options.add_argument("--automation")
+        service = webdriver.WebKitGTKService(program("webkit"), env={**os.environ, "DISPLAY": f":{number}"})
+        with warnings.catch_warnings():  # selenium calls itself in a way that it deprecates
+            warnings.filterwarnings("ignore", "setting remote_server_addr", DeprecationWarning)
+            driver = webdriver.WebKitGTK(options=options, service=service)
+        try:
+            yield driver
+        finally:
+            driver.quit()
+    finally:
+        display.terminate()
+        display.wait()
+        display.stdout.close()

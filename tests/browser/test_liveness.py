@@ -1,0 +1,101 @@
+"""On the site every control does something: keyboard in three engines over file://, mouse and touch in Chromium."""
+
+import pytest
+from engines import built, live_pages
+
+CONTROLS = """
+return [...document.querySelectorAll('.live-view')].map((view, v) => {
+  view.id = `view-${v}`;
+  return {
+    alive: view.dataset.live === 'yes' && view.checkVisibility(),
+    picture: view.querySelector(':scope > img').checkVisibility(),
+    ranges: [...view.querySelectorAll('input[type=range]')].map((range, r) => {
+      range.id ||= `range-${v}-${r}`;
+      const low = Number(range.value) === Number(range.min);
+      return { selector: `#${range.id}`, low, visible: range.checkVisibility() };
+    }),
+  };
+});
+"""
+LOOK = """
+const view = document.querySelector(argument).closest('.live-view');
+return [view.querySelector('.live-drawing').innerHTML, view.querySelector('.live-sentence').textContent];
+"""
+
+
+@pytest.mark.parametrize("page", live_pages())
+def test_keyboard_moves_every_range_and_changes_what_is_seen(engine_page, page):
+    engine_page.open(built(page).as_uri())
+    views = engine_page.run(CONTROLS)
+    assert views and all(view["alive"] and not view["picture"] for view in views)
+    for range_ in [range_ for view in views for range_ in view["ranges"]]:
+        before = engine_page.run(LOOK, range_["selector"])
+        assert range_["visible"]
+        engine_page.press(range_["selector"], "ArrowRight" if range_["low"] else "ArrowLeft")
+        drawing, sentence = engine_page.run(LOOK, range_["selector"])
+        assert drawing != before[0] and sentence != before[1], range_["selector"]
+    assert engine_page.troubles == []
+
+
+@pytest.mark.parametrize("page", live_pages())
+@pytest.mark.parametrize("hand", ["mouse", "finger"])
+def test_mouse_and_finger_move_every_range(open_page, page, hand):
+    opened = open_page(page, has_touch=hand == "finger", viewport={"width": 390, "height": 844})
+    for range_ in [range_ for view in opened.run(CONTROLS) for range_ in view["ranges"]]:
+        before = opened.run(LOOK, range_["selector"])
+        handle = opened.page.locator(range_["selector"])
+        handle.scroll_into_view_if_needed()
+        box = handle.bounding_box()
+        x, y = box["x"] + 0.3 * box["width"], box["y"] + box["height"] / 2
+        (opened.page.touchscreen.tap if hand == "finger" else opened.page.mouse.click)(x, y)
+        drawing, sentence = opened.run(LOOK, range_["selector"])
+        assert drawing != before[0] and sentence != before[1], range_["selector"]
+    assert opened.troubles == []
+
+
+@pytest.mark.parametrize("page", live_pages())
+def test_the_point_can_be_dragged_along_the_curve(open_page, page):
+    opened = open_page(page)
+    for drawing in opened.page.locator(".live-drag svg[role=img]").all():
+        drawing.scroll_into_view_if_needed()
+        view = drawing.locator("xpath=ancestor::*[contains(@class, 'live-view')]")
+        slider = view.locator("input[data-trait=p_t]")
+        box = drawing.bounding_box()
+        opened.page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 80)
+        opened.page.mouse.down()
+        first = slider.input_value()
+        opened.page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 120, steps=4)
+        opened.page.mouse.up()
+        assert 0.1 < float(first) < 0.4 < float(slider.input_value()) < 0.8
+
+
+@pytest.mark.parametrize("page", live_pages())
+def test_every_button_and_choice_does_something(open_page, page):
+    """Each preset, suspect and radio button, pressed while it is off, changes the view and is on."""
+    opened = open_page(page, reduced_motion="reduce")
+    for view in opened.page.locator(".live-view").all():
+        for control in view.locator("button[aria-pressed], input[type=radio]").all():
+            if is_on(control):
+                continue
+            before = view.locator(".live").inner_html()
+            control.click()
+            assert is_on(control) and view.locator(".live").inner_html() != before
+        view.locator("[data-action=reset]").click()
+    assert opened.troubles == []
+
+
+def is_on(control):
+    return control.evaluate("node => node.type === 'radio' ? node.checked : node.ariaPressed === 'true'")
+
+
+@pytest.mark.parametrize("page", live_pages())
+def test_reset_brings_the_first_state_back(open_page, page):
+    opened = open_page(page, reduced_motion="reduce")
+    first = opened.page.locator(".live-sentence").all_text_contents()
+    for slider in opened.page.locator(".live-slider input").all():
+        slider.press("End")
+        slider.press("ArrowLeft")
+    assert all(a != b for a, b in zip(first, opened.page.locator(".live-sentence").all_text_contents(), strict=True))
+    for button in opened.page.locator("[data-action=reset]").all():
+        button.click()
+    assert opened.page.locator(".live-sentence").all_text_contents() == first

@@ -1,0 +1,123 @@
+"""The numbers that a view shows are those of focal_lib, digit for digit, on 200 random settings of its controls."""
+
+import random
+import re
+
+import pytest
+import torch
+from engines import built, live_pages
+
+from focal_lib import widgets
+from focal_lib.data import load_example
+from focal_lib.training import train
+from focal_lib.widgets.view import percent
+
+SETTINGS = 200
+VIEWS = sorted(
+    {(page, kind) for page in live_pages() for kind in re.findall(r"live-view (\w+)", built(page).read_text())}
+)
+
+# Moves the real controls as a reader would, and reads what the view then says and draws.
+SWEEP = """
+const view = document.querySelector(`.live-view.${argument.kind}`);
+const control = (key) => view.querySelector(`input[data-trait=${key}]`);
+return argument.settings.map((setting) => {
+  for (const [key, value] of Object.entries(setting)) {
+    if (key === 'chosen') {
+      view.querySelector(`[data-option=${value}]`).click();
+    } else if (key === 'round') {
+      for (let k = 0; k < 10; k++) {
+        if (view.querySelector('.live-sentence').textContent.startsWith(`Round ${value} `)) break;
+        view.querySelector('[data-action=next]').click();
+      }
+    } else if (control(key).type === 'range') {
+      control(key).value = value;
+      control(key).dispatchEvent(new Event('input'));
+    } else {
+      view.querySelector(`input[data-trait=${key}][value="${value}"]`).click();
+    }
+  }
+  return {
+    sentence: view.querySelector('.live-sentence').textContent,
+    label: view.querySelector('svg[role=img]').getAttribute('aria-label'),
+    figures: [...view.querySelectorAll('.live-callout, .live-on-plate')].map((text) => text.textContent),
+  };
+});
+"""
+
+
+def trained_batch():
+    """The batch of chapter 02."""
+    example = load_example()
+    return train(torch.nn.CrossEntropyLoss(), example, seed=0, device="cpu").logits(example.x_train), example.y_train
+
+
+def loss_curve(chance):
+    view = widgets.LossCurve()
+    for _ in range(SETTINGS):
+        yield (
+            view,
+            {
+                "gamma": chance.randrange(51) / 10,
+                "p_t": chance.randrange(1, 100) / 100,
+                "quantity": chance.choice(["loss", "gradient"]),
+                "axis": chance.choice(["linear", "log"]),
+            },
+        )
+
+
+def batch_share(chance):
+    view = widgets.BatchShare(*trained_batch())
+    for _ in range(SETTINGS):
+        yield (
+            view,
+            {
+                "gamma": chance.randrange(51) / 10,
+                "alpha": chance.choice(view.traits()["alpha"].values),
+                "preset": chance.choice(["balanced", "80/20", "1:1000"]),
+                "show": chance.choice(["shares", "shares", "cumulative"]),
+            },
+        )
+
+
+def which_bug(chance):
+    view = widgets.WhichBug()
+    for _ in range(SETTINGS):
+        yield (
+            view,
+            {
+                "round": chance.randrange(1, 11),
+                "p_t": chance.randrange(1, 50) / 50,
+                "chosen": chance.choice("ABCD"),
+            },
+        )
+
+
+SETTERS = {"LossCurve": loss_curve, "BatchShare": batch_share, "WhichBug": which_bug}
+
+# What may stand inside the drawing, besides the axes.
+FIGURES = {
+    "LossCurve": lambda view: (
+        {"1.000×"} if view.gamma == 0 else set(re.findall(r"(?:less than )?\d\.\d{3}×", view.sentence()))
+    ),
+    "BatchShare": lambda view: {percent(share) for share in view.shares(view.gamma, view.alpha, view.preset).flat},
+    "WhichBug": lambda view: set(),
+}
+
+
+@pytest.mark.parametrize(("page", "kind"), VIEWS)
+def test_numbers_are_those_of_focal_lib(open_page, page, kind):
+    settings, expected, figures = [], [], []
+    for view, setting in SETTERS[kind](random.Random(1)):
+        for key, value in setting.items():
+            setattr(view, key, value)
+        expected.append(view.sentence())
+        figures.append(FIGURES[kind](view))
+        # the range over alpha moves in positions, not in values
+        settings.append({k: view.traits()[k].values.index(v) if k == "alpha" else v for k, v in setting.items()})
+    shown = open_page(page).run(SWEEP, {"kind": kind, "settings": settings})
+    plain = [said["sentence"].replace("At pt =", "At p_t =") for said in shown]
+    assert plain == expected
+    assert [said["label"] for said in shown] == expected
+    for said, allowed in zip(shown, figures, strict=True):
+        assert set(said["figures"]) <= allowed
