@@ -41,9 +41,8 @@ SCORED = (100, 500)
 CHECKPOINTS = range(20, 501, 20)  # kept for the live view
 FOLDS = 3
 COLUMNS = ["data", "loss", "gamma", "alpha", "optimizer", "epochs", "seed", "metric", "value"]
-METRICS = (
-    "accuracy balanced_accuracy macro_f1 minority_recall minority_precision roc_auc pr_auc brier ece".split()
-)  # fmt: skip
+METRICS = ["accuracy", "balanced_accuracy", "macro_f1", "minority_recall", "minority_precision"]
+METRICS += ["roc_auc", "pr_auc", "brier", "ece"]
 
 # (loss, gamma, alpha)
 LOSSES = [

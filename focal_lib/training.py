@@ -33,6 +33,8 @@ OPTIMIZERS = {
     "adam": partial(torch.optim.Adam, lr=0.001),  # torch's defaults, as in the article
     "sgd": partial(torch.optim.SGD, lr=0.1),
 }
+# Faulty losses that keep a state or that vmap refuses: called for one run after the other.
+NOT_BATCHED = ("alpha_overwritten", "gradient_of_probability", "labels_overwritten")
 SEEDS_PER_BLOCK = 16  # the hidden layer of 16 seeds, 16 x 800 x 64 float32, is 3.3 MB and stays in the cache
 
 
@@ -67,8 +69,10 @@ def make_model(seed, features=20, hidden=64, classes=2):
         return nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, classes))
 
 
-def training_steps(model, criterion, x, y, epochs=100, optimizer="adam"):
+def training_steps(model, criterion, x, y, epochs=100, optimizer="adam", learning_rate=None):
     """Full-batch training, one update per iteration: yields the loss before each update; stopping early is a break.
+
+    ``optimizer`` is "adam" or "sgd"; ``learning_rate`` None takes 0.001 for Adam and 0.1 for SGD.
 
     Raises:
         ValueError: fewer than one epoch, an unknown optimizer.
@@ -76,7 +80,8 @@ def training_steps(model, criterion, x, y, epochs=100, optimizer="adam"):
     """
     _check_epochs(epochs)
     _check_choice("optimizer", optimizer, OPTIMIZERS)
-    updater = OPTIMIZERS[optimizer](model.parameters())
+    chosen = {} if learning_rate is None else {"lr": learning_rate}
+    updater = OPTIMIZERS[optimizer](model.parameters(), **chosen)
     for epoch in range(epochs):
         updater.zero_grad()
         loss = criterion(model(x), y)
@@ -238,17 +243,17 @@ def _train_block(loss, gamma, alpha, optimizer, epochs, checkpoints, device, see
     if all(example is examples[0] for example in examples):
         examples = examples[:1]
     x = torch.stack([example.x_train for example in examples]).to(device).expand(len(seeds), -1, -1)
-    y = torch.stack([example.y_train for example in examples]).to(device).expand(len(seeds), -1)
+    y = torch.stack([example.y_train for example in examples]).to(device).repeat(len(seeds) // len(examples), 1)
     weights = None
     if alpha == "inverse_frequency":
         weights = torch.stack([inverse_frequency(example.y_train, 2) for example in examples]).to(device)
         weights = weights.expand(len(seeds), -1)
-    criterion = vmap(partial(_run_loss, loss, gamma), in_dims=(0, 0, None if weights is None else 0))
+    criterion = _batched_criterion(loss, gamma, weights, len(seeds))
     losses, kept = [], {}
     for epoch in range(1, epochs + 1):
         x_now, y_now = _draw(x, y, samplers) if loss == "sampler" else (x, y)
         updater.zero_grad()
-        values = criterion(_forward(parameters, x_now), y_now, weights)
+        values = criterion(_forward(parameters, x_now), y_now)
         values.sum().backward()  # the seeds share no parameter, so each gets the gradient of its own loss
         updater.step()
         losses.append(values.detach())
@@ -262,13 +267,25 @@ def _train_block(loss, gamma, alpha, optimizer, epochs, checkpoints, device, see
     return losses, kept
 
 
-def _run_loss(loss, gamma, input, target, alpha):
-    """The loss of one run, built from its own class weights."""
+def _criterion(loss, gamma, alpha):
     if callable(loss):
-        return loss(input, target)
+        return loss
     if loss in CATALOGUE:
-        return CATALOGUE[loss].build(alpha, gamma)(input, target)
-    return focal_loss(input, target, alpha, gamma if loss == "focal" else 0.0)
+        return CATALOGUE[loss].build(alpha, gamma)
+    return partial(focal_loss, alpha=alpha, gamma=gamma if loss == "focal" else 0.0)
+
+
+def _batched_criterion(loss, gamma, weights, runs):
+    """(input, target) of all runs to the loss of each, shape (runs,), with each run's own class weights."""
+    if loss in NOT_BATCHED:
+        criteria = [_criterion(loss, gamma, alpha) for alpha in ([None] * runs if weights is None else weights)]
+        return lambda input, target: torch.stack(
+            [one(z, y.clone()) for one, z, y in zip(criteria, input, target, strict=True)]  # one writes to its labels
+        )
+    if weights is None:
+        return vmap(_criterion(loss, gamma, None))
+    batched = vmap(lambda input, target, alpha: _criterion(loss, gamma, alpha)(input, target))
+    return lambda input, target: batched(input, target, weights)
 
 
 def _forward(parameters, x):
