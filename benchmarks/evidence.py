@@ -133,7 +133,7 @@ def rows(data, loss, gamma, alpha, optimizer, seeds=SEEDS, scored=SCORED, checkp
         if tuned:
             thresholds = tuned_thresholds(data, optimizer, seeds, checkpoints, epoch, progress)
         scores = joblib.Parallel()(
-            joblib.delayed(evaluate)(run, example.y_test, threshold)
+            joblib.delayed(evaluate)(run.clone(), example.y_test, threshold)  # a view would travel with all runs
             for run, example, threshold in zip(logits[epoch], examples, thresholds, strict=True)
         )
         part = pd.DataFrame(scores, columns=METRICS).assign(seed=seeds).melt("seed", var_name="metric")
@@ -159,8 +159,8 @@ def main():
     start = time.monotonic()
     configurations = [
         (data, *loss, optimizer)
-        for data in ("fixed", "resampled")
         for optimizer in ("adam", "sgd")
+        for data in ("fixed", "resampled")
         for loss in [*LOSSES, ("tuned_threshold", 0, "none")]
     ]
     frames = []
