@@ -4,7 +4,7 @@ import torch
 
 from .losses import focal_loss
 
-__all__ = ["curve", "per_example"]
+__all__ = ["curve", "minimiser", "per_example"]
 
 
 def curve(p_t, gamma=2.0, loss=focal_loss):
@@ -40,3 +40,22 @@ def per_example(logits, target, alpha=None, gamma=2.0):
     loss = focal_loss(logits, target, alpha, gamma, reduction="none")
     (gradient,) = torch.autograd.grad(loss.sum(), logits)
     return p_t.detach(), loss.detach(), gradient.norm(dim=1)
+
+
+def minimiser(posterior, alpha=None, gamma=2.0):
+    """The probability of class 1 that an unlimited model learns, where its true probability is ``posterior``.
+
+    It minimises the expected focal loss, found here on a grid of logits, to within 0.0005.
+
+    Args:
+        posterior: float64 tensor of probabilities of class 1, any length.
+        alpha: None or class weights of shape ``(2,)``.
+        gamma: focusing parameter.
+
+    Explained in chapters 03 and 05.
+    """
+    logit = torch.linspace(-12, 12, 24_001, dtype=torch.float64)
+    input = torch.stack([torch.zeros_like(logit), logit], dim=1)
+    if_0, if_1 = (focal_loss(input, torch.full(logit.shape, label), alpha, gamma, reduction="none") for label in (0, 1))
+    risk = (1 - posterior[:, None]) * if_0 + posterior[:, None] * if_1
+    return logit[risk.argmin(dim=1)].sigmoid()

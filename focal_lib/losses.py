@@ -205,6 +205,7 @@ def _check_alpha(alpha, classes=None, device=None):
     if device is not None and alpha.device != device:
         raise ValueError(f"alpha is on {alpha.device} but input is on {device}; FocalLoss(alpha).to(device) moves it.")
     if _can_look_at(alpha):
-        wrong = [a for a in alpha.tolist() if not 0 <= a < math.inf]
+        values = torch.func.debug_unwrap(alpha)  # under vmap: the whole batch at once
+        wrong = [a for a in values.flatten().tolist() if not 0 <= a < math.inf]
         if wrong:
             raise ValueError(f"alpha must hold finite weights >= 0, got {wrong[0]}.")

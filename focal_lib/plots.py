@@ -115,9 +115,11 @@ def training_band(epochs, low, high, lines):
     return figure
 
 
-def training_run(losses, counts):
-    """One run: its training loss by epoch, and its held-out confusion matrix."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.2), width_ratios=[1.5, 1], layout="constrained")
+def training_run(losses, counts, figure=None):
+    """One run: its training loss by epoch, and its held-out confusion matrix; drawn into ``figure`` if given."""
+    if figure is None:
+        figure = plt.figure(figsize=(8, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
     left.plot(losses, **STYLES["focal"])
     left.set_xlabel("epoch (full-batch updates)")
     left.set_ylabel("training loss (nats)")

@@ -1,13 +1,41 @@
-"""Train the example's small network with any loss, and measure it on data it has not seen."""
+"""Train the example's small network with any loss: one run, or many seeds at once."""
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
-from sklearn import metrics
+from joblib import Parallel, delayed
 from torch import nn
+from torch.func import stack_module_state, vmap
+from torch.utils.data import WeightedRandomSampler
+from tqdm import tqdm
 
-__all__ = ["Run", "available_devices", "best_device", "evaluate", "make_model", "train", "training_steps"]
+from .bugs import CATALOGUE
+from .data import Example, inverse_frequency, load_example
+from .losses import _check_gamma, focal_loss
+from .scores import evaluate
+
+__all__ = [
+    "OPTIMIZERS",
+    "Run",
+    "Sweep",
+    "available_devices",
+    "best_device",
+    "evaluate",
+    "make_model",
+    "sweep",
+    "train",
+    "training_steps",
+]
+
+OPTIMIZERS = {
+    "adam": partial(torch.optim.Adam, lr=0.001),  # torch's defaults, as in the article
+    "sgd": partial(torch.optim.SGD, lr=0.1),
+}
+# Faulty losses that keep a state or that vmap refuses: called for one run after the other.
+NOT_BATCHED = ("alpha_overwritten", "gradient_of_probability", "labels_overwritten")
+SEEDS_PER_BLOCK = 16  # the hidden layer of 16 seeds, 16 x 800 x 64 float32, is 3.3 MB and stays in the cache
 
 
 @dataclass
@@ -41,39 +69,43 @@ def make_model(seed, features=20, hidden=64, classes=2):
         return nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, classes))
 
 
-def training_steps(model, criterion, x, y, epochs=100, learning_rate=1e-3):
-    """Full-batch Adam, one update per iteration: yields the loss before each update, so stopping early is a break.
+def training_steps(model, criterion, x, y, epochs=100, optimizer="adam", learning_rate=None):
+    """Full-batch training, one update per iteration: yields the loss before each update; stopping early is a break.
+
+    ``optimizer`` is "adam" or "sgd"; ``learning_rate`` None takes 0.001 for Adam and 0.1 for SGD.
 
     Raises:
-        ValueError: fewer than one epoch.
+        ValueError: fewer than one epoch, an unknown optimizer.
         FloatingPointError: the loss is no longer finite; the message names the epoch.
     """
-    if epochs < 1:
-        raise ValueError(f"epochs must be at least 1, got {epochs}.")
-    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    _check_epochs(epochs)
+    _check_choice("optimizer", optimizer, OPTIMIZERS)
+    chosen = {} if learning_rate is None else {"lr": learning_rate}
+    updater = OPTIMIZERS[optimizer](model.parameters(), **chosen)
     for epoch in range(epochs):
-        optimizer.zero_grad()
+        updater.zero_grad()
         loss = criterion(model(x), y)
         value = loss.item()
         if not math.isfinite(value):
             raise FloatingPointError(f"the loss became {value} at epoch {epoch}; training stopped there.")
         loss.backward()
-        optimizer.step()
+        updater.step()
         yield value
 
 
-def train(criterion, example, seed=0, epochs=100, device=None):
+def train(criterion, example, seed=0, epochs=100, device=None, optimizer="adam"):
     """Train the example's network from the weights of ``seed`` and return the :class:`Run`.
 
     Args:
         criterion: ``criterion(logits, target) -> scalar``; a Module is moved to the device.
         example: :class:`focal_lib.data.Example`.
         seed: decides the initial weights; nothing else is random.
-        epochs: number of full-batch Adam updates (learning rate 0.001).
+        epochs: number of full-batch updates.
         device: 'cpu', 'cuda', 'mps'; None takes :func:`best_device`.
+        optimizer: 'adam' (learning rate 0.001) or 'sgd' (0.1).
 
     Raises:
-        ValueError: unknown or absent device, fewer than one epoch.
+        ValueError: unknown or absent device, fewer than one epoch, an unknown optimizer.
         FloatingPointError: the loss is no longer finite.
 
     Explained in chapter 05.
@@ -83,8 +115,204 @@ def train(criterion, example, seed=0, epochs=100, device=None):
         criterion = criterion.to(device)
     run = Run(make_model(seed).to(device))
     x, y = example.x_train.to(device), example.y_train.to(device)
-    run.losses.extend(training_steps(run.model, criterion, x, y, epochs))
+    run.losses.extend(training_steps(run.model, criterion, x, y, epochs, optimizer))
     return run
+
+
+@dataclass
+class Sweep:
+    """The runs of many seeds.
+
+    ``losses`` has shape (seeds, epochs): the training loss before each update. ``parameters[epoch]`` maps the name of
+    a parameter to its values after that many updates, the seed as first dimension. ``examples``: each seed's data.
+    """
+
+    seeds: list
+    losses: torch.Tensor
+    parameters: dict
+    examples: list
+
+    def logits(self, x=None, epoch=None):
+        """Logits of every seed, shape (seeds, N, 2).
+
+        Args:
+            x: features (N, 20); None takes each seed's own test set.
+            epoch: one of the checkpoints; None takes the last.
+        """
+        if x is None:
+            x = torch.stack([example.x_test for example in self.examples])
+        parameters = self.parameters[max(self.parameters) if epoch is None else epoch]
+        return _forward(parameters, x.expand(len(self.seeds), *x.shape[-2:]))
+
+
+def sweep(
+    loss="focal",
+    seeds=range(200),
+    *,
+    data="fixed",
+    gamma=2.0,
+    alpha="none",
+    optimizer="adam",
+    epochs=100,
+    checkpoints=(),
+    device="cpu",
+    progress=True,
+):
+    """Train one network per seed, many at once; each seed gets the run that :func:`train` would give it.
+
+    A loop over seeds spends most of its time starting small operations. Here the parameters of a block of seeds are
+    stacked, so that each operation starts once for the whole block. A block is small enough for the processor's
+    cache; on an accelerator all seeds form one block. Blocks are joblib tasks: one after the other by default, on as
+    many processes or machines as ``joblib.parallel_config`` says.
+
+    Args:
+        loss: "cross_entropy", "focal", the id of a bug, "sampler" (cross-entropy on examples that a
+            ``WeightedRandomSampler`` draws anew for every update), or a criterion ``(input, target) -> scalar``.
+        seeds: decide the initial weights; with resampled data also the data, with the sampler also its draws.
+        data: "fixed" (one data set), "resampled" (one for each seed), an Example, or a list with one for each seed.
+        gamma: for the focal loss and its bugs.
+        alpha: "none", or "inverse_frequency" of each run's own training labels.
+        optimizer: "adam" or "sgd", as in :func:`train`.
+        epochs: number of full-batch updates.
+        checkpoints: epochs whose parameters are kept, besides the last.
+        device: "cpu", "cuda", "mps"; None takes :func:`best_device`.
+        progress: show a progress bar.
+
+    Returns:
+        :class:`Sweep`, on the CPU.
+
+    Raises:
+        ValueError: an unknown name or device, a negative gamma, fewer than one epoch, a checkpoint outside the run,
+            no seeds, a training or test set that lacks a class.
+        FloatingPointError: a loss is no longer finite; the message names the seed and the epoch.
+
+    Explained in chapter 05.
+    """
+    seeds = list(seeds)
+    device = _check_device(device)
+    _check_gamma(gamma)
+    _check_epochs(epochs)
+    _check_choice("optimizer", optimizer, OPTIMIZERS)
+    _check_choice("alpha", alpha, ("none", "inverse_frequency"))
+    if not callable(loss):
+        _check_choice("loss", loss, ("cross_entropy", "focal", "sampler", *CATALOGUE))
+    if not seeds:
+        raise ValueError("seeds must hold at least one seed, got none.")
+    if any(not 1 <= epoch <= epochs for epoch in checkpoints):
+        raise ValueError(f"checkpoints must lie in 1 to {epochs}, the number of epochs; got {list(checkpoints)}.")
+    examples = _examples(data, seeds)
+    size = SEEDS_PER_BLOCK if device == "cpu" else len(seeds)
+    block = delayed(partial(_train_block, loss, gamma, alpha, optimizer, epochs, {*checkpoints, epochs}, device))
+    blocks = Parallel(return_as="generator")(
+        block(seeds[start : start + size], examples[start : start + size]) for start in range(0, len(seeds), size)
+    )
+    losses, parameters = [], []
+    with tqdm(total=len(seeds), unit="seed", disable=not progress) as bar:
+        for block_losses, block_parameters in blocks:
+            losses.append(block_losses)
+            parameters.append(block_parameters)
+            bar.update(len(block_losses))
+    joined = {
+        epoch: {name: torch.cat([part[epoch][name] for part in parameters]) for name in parameters[0][epoch]}
+        for epoch in parameters[0]
+    }
+    return Sweep(seeds, torch.cat(losses), joined, examples)
+
+
+def _examples(data, seeds):
+    """One Example for each seed; seeds that share their data share the object."""
+    if isinstance(data, str):
+        _check_choice("data", data, ("fixed", "resampled"))
+        data = load_example() if data == "fixed" else [load_example(seed) for seed in seeds]
+    examples = [data] * len(seeds) if isinstance(data, Example) else list(data)
+    if len(examples) != len(seeds):
+        raise ValueError(f"data must hold one Example for each of the {len(seeds)} seeds, got {len(examples)}.")
+    for example in examples[:1] if isinstance(data, Example) else examples:
+        for part, y in (("training", example.y_train), ("test", example.y_test)):
+            if y.unique().tolist() != [0, 1]:
+                raise ValueError(f"the {part} set must hold both classes 0 and 1, got {y.unique().tolist()}.")
+    return examples
+
+
+def _train_block(loss, gamma, alpha, optimizer, epochs, checkpoints, device, seeds, examples):
+    """Train one block; returns its losses (seeds, epochs) and its parameters at the checkpoints."""
+    stacked, _ = stack_module_state([make_model(seed) for seed in seeds])
+    parameters = {name: p.detach().to(device).requires_grad_() for name, p in stacked.items()}
+    updater = OPTIMIZERS[optimizer](parameters.values())
+    samplers = [_sampler(example, seed) for example, seed in zip(examples, seeds, strict=True)]
+    if all(example is examples[0] for example in examples):
+        examples = examples[:1]
+    x = torch.stack([example.x_train for example in examples]).to(device).expand(len(seeds), -1, -1)
+    y = torch.stack([example.y_train for example in examples]).to(device).repeat(len(seeds) // len(examples), 1)
+    weights = None
+    if alpha == "inverse_frequency":
+        weights = torch.stack([inverse_frequency(example.y_train, 2) for example in examples]).to(device)
+        weights = weights.expand(len(seeds), -1)
+    criterion = _batched_criterion(loss, gamma, weights, len(seeds))
+    losses, kept = [], {}
+    for epoch in range(1, epochs + 1):
+        x_now, y_now = _draw(x, y, samplers) if loss == "sampler" else (x, y)
+        updater.zero_grad()
+        values = criterion(_forward(parameters, x_now), y_now)
+        values.sum().backward()  # the seeds share no parameter, so each gets the gradient of its own loss
+        updater.step()
+        losses.append(values.detach())
+        if epoch in checkpoints:
+            kept[epoch] = {name: p.detach().cpu().clone() for name, p in parameters.items()}
+    losses = torch.stack(losses, dim=1).cpu()
+    bad = (~losses.isfinite()).nonzero().tolist()
+    if bad:
+        run, epoch = min(bad, key=lambda place: place[1])
+        raise FloatingPointError(f"the loss of seed {seeds[run]} became {losses[run, epoch]} at epoch {epoch}.")
+    return losses, kept
+
+
+def _criterion(loss, gamma, alpha):
+    if callable(loss):
+        return loss
+    if loss in CATALOGUE:
+        return CATALOGUE[loss].build(alpha, gamma)
+    return partial(focal_loss, alpha=alpha, gamma=gamma if loss == "focal" else 0.0)
+
+
+def _batched_criterion(loss, gamma, weights, runs):
+    """(input, target) of all runs to the loss of each, shape (runs,), with each run's own class weights."""
+    if loss in NOT_BATCHED:
+        criteria = [_criterion(loss, gamma, alpha) for alpha in ([None] * runs if weights is None else weights)]
+        return lambda input, target: torch.stack(
+            [one(z, y.clone()) for one, z, y in zip(criteria, input, target, strict=True)]  # one writes to its labels
+        )
+    if weights is None:
+        return vmap(_criterion(loss, gamma, None))
+    batched = vmap(lambda input, target, alpha: _criterion(loss, gamma, alpha)(input, target))
+    return lambda input, target: batched(input, target, weights)
+
+
+def _forward(parameters, x):
+    """The network of :func:`make_model` on stacked parameters: x (seeds, N, 20) to logits (seeds, N, 2)."""
+    hidden = torch.baddbmm(parameters["0.bias"][:, None], x, parameters["0.weight"].mT).relu()
+    return torch.baddbmm(parameters["2.bias"][:, None], hidden, parameters["2.weight"].mT)
+
+
+def _sampler(example, seed):
+    """Draws as many examples as there are, with replacement, both classes equally often on average."""
+    weights = inverse_frequency(example.y_train, 2)[example.y_train]
+    return WeightedRandomSampler(weights, len(weights), generator=torch.Generator().manual_seed(seed))
+
+
+def _draw(x, y, samplers):
+    rows = torch.stack([torch.tensor(list(sampler)) for sampler in samplers]).to(y.device)
+    return x.gather(1, rows[..., None].expand_as(x)), y.gather(1, rows)
+
+
+def _check_epochs(epochs):
+    if epochs < 1:
+        raise ValueError(f"epochs must be at least 1, got {epochs}.")
+
+
+def _check_choice(argument, value, allowed):
+    if value not in allowed:
+        raise ValueError(f"{argument} must be one of {', '.join(allowed)}; got {value!r}.")
 
 
 def _check_device(device):
@@ -95,29 +323,3 @@ def _check_device(device):
             f"device must be one of {', '.join(available_devices())} on this machine, got {str(device)!r}."
         )
     return device
-
-
-def evaluate(logits, target):
-    """Scores of held-out logits of shape (N, 2): a dict of floats, computed by scikit-learn.
-
-    Class 1 is the minority. ``accuracy``; ``balanced_accuracy``, the mean of both recalls; ``macro_f1``;
-    ``minority_recall``; ``minority_precision``, 0 when class 1 is never predicted; ``roc_auc`` and ``pr_auc``
-    (average precision) of the class-1 score; ``brier``, the mean squared error of the class-1 probability.
-
-    Raises:
-        ValueError: target lacks one of the two classes, so recall is undefined.
-    """
-    if set(target.unique().tolist()) != {0, 1}:
-        raise ValueError(f"target must hold both classes 0 and 1, got {sorted(target.unique().tolist())}.")
-    y, predicted, p1 = target.numpy(), logits.argmax(dim=1).numpy(), logits.double().softmax(dim=1)[:, 1].numpy()
-    scores = {
-        "accuracy": metrics.accuracy_score(y, predicted),
-        "balanced_accuracy": metrics.balanced_accuracy_score(y, predicted),
-        "macro_f1": metrics.f1_score(y, predicted, average="macro"),
-        "minority_recall": metrics.recall_score(y, predicted),
-        "minority_precision": metrics.precision_score(y, predicted, zero_division=0),
-        "roc_auc": metrics.roc_auc_score(y, p1),
-        "pr_auc": metrics.average_precision_score(y, p1),
-        "brier": metrics.brier_score_loss(y, p1),
-    }
-    return {name: float(score) for name, score in scores.items()}

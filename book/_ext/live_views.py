@@ -58,8 +58,8 @@ def notebook_state(path):
 
 
 def figures_in(model, models):
-    """The figures stored in the Output widgets at or below a model, as base64 text."""
-    found = [output["data"]["image/png"] for output in model["state"].get("outputs", []) if "data" in output]
+    """The figures stored in the Image widgets at or below a model, as base64 text."""
+    found = [buffer["data"] for buffer in model.get("buffers", []) if buffer["path"] == ["value"] and buffer["data"]]
     for child in model["state"].get("children", []):
         found += figures_in(models[child.removeprefix("IPY_MODEL_")], models)
     return found

@@ -16,7 +16,7 @@ How a view is made, by example ``LossCurve`` (``loss_curve.py`` and ``loss_curve
   ``#NAME.TRAIT=VALUE&...`` and ``NAME.hide=CONTROL,...`` hides controls; NAME is the trait ``name``, which must differ
   between two views of a page. Reset, copy-link and hiding come with ``shared.js``.
 * ``TrainingPanel`` is made of plain ipywidgets, because training needs a running Python. On the site
-  ``book/_ext/live_views.py`` shows the figure stored in its ``Output`` and a link that runs it.
+  ``book/_ext/live_views.py`` shows the figure stored in its ``Image`` and a link that runs it.
 * A page's live views together stay within 40 kB of gzip; ``tests/browser`` checks each view in real browsers.
 """
 

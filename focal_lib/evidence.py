@@ -1,0 +1,86 @@
+"""The stored results of many training runs: look them up, average them, compare them in pairs."""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import as_file, files
+
+import numpy as np
+import pandas as pd
+from scipy.stats import bootstrap
+
+__all__ = ["Interval", "average", "difference", "load", "scores"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over seeds and its bootstrap 95 % interval. A clear sign: the interval excludes 0."""
+
+    mean: float
+    low: float
+    high: float
+    seeds: int
+
+    @property
+    def sign(self):
+        """1 or -1 if the interval excludes 0, else 0."""
+        return int(self.low > 0) - int(self.high < 0)
+
+    def __str__(self):
+        return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+
+
+@cache
+def load():
+    """All scores as a data frame, one a row.
+
+    Columns: data, loss, gamma, alpha, optimizer, epochs, seed, metric, value; and ``name``, what the book calls the
+    loss, such as "focal γ=2, weights". The protocol is in benchmarks/evidence.py; ``make evidence`` reproduces the
+    file. Explained in chapter 05.
+    """
+    with as_file(files("focal_lib") / "results" / "evidence.csv.gz") as path:
+        frame = pd.read_csv(path, comment="#")
+    kinds = frame[["loss", "gamma", "alpha"]].drop_duplicates()
+    return frame.merge(kinds.assign(name=[_name(*kind) for kind in kinds.itertuples(index=False)]))
+
+
+def _name(loss, gamma, alpha):
+    name = {"cross_entropy": "cross-entropy", "focal": f"focal γ={gamma:g}"}.get(loss, loss.replace("_", " "))
+    return name + ", weights" * (alpha == "inverse_frequency" and loss in ("cross_entropy", "focal"))
+
+
+def scores(name, metric, *, data="fixed", optimizer="adam", epochs=100):
+    """One score for each seed, a pandas Series.
+
+    Raises:
+        ValueError: there are no such runs; the message lists what the first unknown argument may be.
+    """
+    frame = load()
+    wanted = {"name": name, "metric": metric, "data": data, "optimizer": optimizer, "epochs": epochs}
+    for column, value in wanted.items():
+        known = frame[column].unique()
+        if value not in known:
+            raise ValueError(f"{column} must be one of {', '.join(map(str, known))}; got {value!r}.")
+        frame = frame[frame[column] == value]
+    return frame.set_index("seed")["value"].sort_index()
+
+
+def average(name, metric, **which):
+    """Mean of a score over the seeds, with its :class:`Interval`. ``which`` is passed to :func:`scores`."""
+    return interval(scores(name, metric, **which))
+
+
+def difference(first, second, metric, **which):
+    """Mean of first minus second in pairs of the same seed, as :class:`Interval`. ``which`` as in :func:`scores`.
+
+    In a pair both runs start from the same weights and see the same data. On the "fixed" data the interval covers the
+    choice of the initial weights; on the "resampled" data also the choice of the problem and its split.
+    """
+    return interval(scores(first, metric, **which) - scores(second, metric, **which))
+
+
+def interval(values):
+    """Mean and bootstrap percentile interval of one number a seed; the same numbers give the same interval."""
+    values = np.asarray(values, dtype=float)
+    generator = np.random.default_rng(0)
+    low, high = bootstrap((values,), np.mean, method="percentile", rng=generator).confidence_interval
+    return Interval(float(values.mean()), float(low), float(high), len(values))
