@@ -36,7 +36,7 @@ class Scenes:
 def make_scenes(count, seed, size=64):
     """``count`` images with one object each: a ring or a square, among broken rings, broken squares, lines and blobs.
 
-    Size, place, angle, thickness, brightness (lighter or darker than its surroundings) and noise all vary.
+    Size, place, angle, thickness and brightness (lighter or darker than its surroundings) vary, and every pixel is noisy.
 
     Explained in chapter 09.
     """
@@ -50,10 +50,10 @@ def make_scenes(count, seed, size=64):
     pixels = torch.arange(size) + 0.5
     slope = uniform(-0.4, 0.4, 2, count, 1, 1)
     images = slope[0] * pixels / size + slope[1] * pixels[:, None] / size
-    images += uniform(0.15, 0.3, count, 1, 1) * torch.randn(count, size, size, generator=g)
+    images += 0.15 * torch.randn(count, size, size, generator=g)
     kind = torch.randint(len(CLASSES), (count,), generator=g)
     centre = uniform(10, size - 10, 2, count)
-    clutter = 6
+    clutter = 4
     for k in range(clutter + 1):  # the last one is the object
         is_object = k == clutter
         place = centre if is_object else uniform(0, size, 2, count)
@@ -102,7 +102,7 @@ def make_detector(seed, prior=0.01, width=16):
         last = nn.Conv2d(width, len(CLASSES), 1)
         nn.init.normal_(last.weight, std=0.01)
         nn.init.constant_(last.bias, -math.log((1 - prior) / prior))
-        return nn.Sequential(*layers, last)
+        return nn.Sequential(*layers, last).to(memory_format=torch.channels_last)  # a sixth faster on a CPU
 
 
 def dense_loss(logits, targets, counted, alpha=0.25, gamma=2.0):
@@ -123,8 +123,8 @@ def hard_example_loss(logits, targets, counted, negatives=3):
     return (loss[is_object].sum() + hardest.sum()) / objects
 
 
-def train_detector(model, criterion, scenes, *, steps=300, learning_rate=3e-3, seed=0):
-    """Train in place with Adam on random batches of 16 images; returns the loss of every step.
+def train_detector(model, criterion, scenes, *, steps=400, learning_rate=1e-2, seed=0):
+    """Train in place with Adam on random batches of 8 images; returns the loss of every step.
 
     Args:
         model: from :func:`make_detector`; the batches move to its device.
@@ -146,7 +146,7 @@ def train_detector(model, criterion, scenes, *, steps=300, learning_rate=3e-3, s
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps)
     losses = []
     for step in tqdm(range(steps), unit="step"):
-        batch = torch.randint(len(scenes.images), (16,), generator=generator)
+        batch = torch.randint(len(scenes.images), (8,), generator=generator)
         images, targets, counted = (t[batch].to(device) for t in (scenes.images, scenes.targets, scenes.counted))
         loss = criterion(model(images), targets, counted)
         if not loss.isfinite():
