@@ -6,22 +6,27 @@ loss, so that losses can be compared in pairs. Each run sees 400 batches of 8 im
 """
 
 import argparse
-import csv
-import gzip
-import io
 import os
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import torch
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from focal_lib.detection import average_precision, dense_loss, detect, hard_example_loss, make_detector, make_scenes
-from focal_lib.detection import train_detector
+from focal_lib.detection import (
+    average_precision,
+    dense_loss,
+    detect,
+    hard_example_loss,
+    make_detector,
+    make_scenes,
+    train_detector,
+)
 
 OUT = Path(__file__).parent.parent / "focal_lib" / "results" / "detection.csv.gz"
-FIELDS = ("loss", "gamma", "alpha", "seed", "metric", "value")
+COLUMNS = ["loss", "gamma", "alpha", "seed", "metric", "value"]
 SHORT, LONG = 400, 1600
 
 # (loss, gamma, alpha, prior, steps); gamma 0 with alpha 0.5 is half of cross-entropy, which is the same to Adam
@@ -46,15 +51,10 @@ def run_seed(seed, train_images=1000, test_images=300):
         criterion = hard_example_loss if loss == "hard examples" else partial(dense_loss, alpha=alpha, gamma=gamma)
         model = make_detector(seed, prior)
         train_detector(model, criterion, train, steps=steps, seed=seed)
-        rows.append((loss, gamma, alpha, seed, "average_precision", average_precision(detect(model, test.images), test)))
+        rows.append(
+            (loss, gamma, alpha, seed, "average_precision", average_precision(detect(model, test.images), test))
+        )
     return [(*row[:-1], round(row[-1], 4)) for row in rows]
-
-
-def write(rows, path):
-    """Compressed CSV whose bytes depend on the rows alone."""
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows([FIELDS, *rows])
-    path.write_bytes(gzip.compress(buffer.getvalue().encode(), mtime=0))
 
 
 def main():
@@ -67,7 +67,8 @@ def main():
         parser.error(f"--seeds must be at least 1, got {arguments.seeds}.")
     os.environ["TQDM_DISABLE"] = "1"  # in the workers: one bar for all runs, not one for each
     work = Parallel(arguments.jobs, return_as="generator")(delayed(run_seed)(seed) for seed in range(arguments.seeds))
-    write([row for rows in tqdm(work, total=arguments.seeds, unit="seed") for row in rows], arguments.out)
+    rows = [row for rows in tqdm(work, total=arguments.seeds, unit="seed") for row in rows]
+    pd.DataFrame(rows, columns=COLUMNS).to_csv(arguments.out, index=False, compression={"method": "gzip", "mtime": 0})
 
 
 if __name__ == "__main__":

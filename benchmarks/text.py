@@ -5,13 +5,11 @@ that losses can be compared in pairs. One run takes about 12 seconds on one core
 """
 
 import argparse
-import csv
-import gzip
-import io
 import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from joblib import Parallel, delayed
@@ -27,11 +25,11 @@ from focal_lib.bugs import CATALOGUE
 from focal_lib.text import NoteClassifier, encode, fine_tune, load_notes, predict, scores
 
 OUT = Path(__file__).parent.parent / "focal_lib" / "results" / "text.csv.gz"
-FIELDS = ("loss", "gamma", "alpha", "seed", "metric", "value")
+COLUMNS = ["loss", "gamma", "alpha", "seed", "metric", "value"]
 
 
 def small_bert(texts, seed):
-    """(tokenizer, classifier): a WordPiece vocabulary learned from the texts, and a BERT with two layers of width 32."""
+    """A tokenizer with a vocabulary learned from the texts, and a classifier on a BERT with two layers of width 32."""
     pieces = BertWordPieceTokenizer()
     pieces.train_from_iterator(texts, vocab_size=500, show_progress=False)
     tokenizer = BertTokenizerFast(vocab=pieces.get_vocab())
@@ -101,13 +99,6 @@ def run_seed(seed, names):
     return rows
 
 
-def write(rows, path):
-    """Compressed CSV whose bytes depend on the rows alone."""
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows([FIELDS, *rows])
-    path.write_bytes(gzip.compress(buffer.getvalue().encode(), mtime=0))
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=12, help="number of seeds, from 0 (default: %(default)s)")
@@ -117,12 +108,12 @@ def main():
     arguments = parser.parse_args()
     if arguments.seeds < 1:
         parser.error(f"--seeds must be at least 1, got {arguments.seeds}.")
-    os.environ["TQDM_DISABLE"] = "1"  # one bar for all runs, not one for each
+    os.environ["TQDM_DISABLE"] = "1"  # in the workers: one bar for all runs, not one for each
     work = Parallel(arguments.jobs, return_as="generator")(
         delayed(run_seed)(seed, arguments.losses) for seed in range(arguments.seeds)
     )
-    rows = [row for rows in tqdm(work, total=arguments.seeds, unit="seed", disable=False) for row in rows]
-    write(rows, arguments.out)
+    rows = [row for rows in tqdm(work, total=arguments.seeds, unit="seed") for row in rows]
+    pd.DataFrame(rows, columns=COLUMNS).to_csv(arguments.out, index=False, compression={"method": "gzip", "mtime": 0})
 
 
 if __name__ == "__main__":

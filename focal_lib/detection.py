@@ -14,7 +14,15 @@ from tqdm.auto import tqdm
 
 from .losses import sigmoid_focal_loss
 
-__all__ = ["Scenes", "average_precision", "dense_loss", "hard_example_loss", "make_detector", "make_scenes", "train_detector"]
+__all__ = [
+    "Scenes",
+    "average_precision",
+    "dense_loss",
+    "hard_example_loss",
+    "make_detector",
+    "make_scenes",
+    "train_detector",
+]
 
 CLASSES = ("ring", "square")
 STRIDE = 2  # pixels per cell, in both directions
@@ -22,7 +30,7 @@ STRIDE = 2  # pixels per cell, in both directions
 
 @dataclass(frozen=True)
 class Scenes:
-    """``images`` float32 (N, 1, S, S); ``targets`` and ``counted`` (N, 2, S/2, S/2): one yes/no question per cell and class.
+    """``images`` float32 (N, 1, S, S); ``targets`` and ``counted`` (N, 2, S/2, S/2): yes/no for each cell and class.
 
     ``targets`` is 1 at the cell that holds the centre of the object. ``counted`` is 0 at the eight cells around it:
     whether they are hits is a matter of taste, so no loss and no score asks.
@@ -36,7 +44,7 @@ class Scenes:
 def make_scenes(count, seed, size=64):
     """``count`` images with one object each: a ring or a square, among broken rings, broken squares, lines and blobs.
 
-    Size, place, angle, thickness and brightness (lighter or darker than its surroundings) vary, and every pixel is noisy.
+    Size, place, angle, thickness and brightness (lighter or darker than the surroundings) vary; every pixel is noisy.
 
     Explained in chapter 09.
     """
@@ -115,7 +123,7 @@ def dense_loss(logits, targets, counted, alpha=0.25, gamma=2.0):
 
 
 def hard_example_loss(logits, targets, counted, negatives=3):
-    """Online hard-example mining: cross-entropy on the objects and the ``negatives`` worst background cells for each."""
+    """Online hard-example mining: cross-entropy on each object and the ``negatives`` worst other answers for it."""
     loss = F.binary_cross_entropy_with_logits(logits, targets, reduction="none") * counted
     is_object = targets == 1
     objects = max(int(is_object.sum()), 1)

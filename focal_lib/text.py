@@ -4,22 +4,30 @@ A tokenizer and an encoder are passed in, so that a small BERT built on the spot
 this file. Chapter 08 uses it.
 """
 
-import csv
-import gzip
-import io
 import math
 import warnings
 from dataclasses import dataclass
-from importlib import resources
+from importlib.resources import as_file, files
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn import metrics
 from sklearn.model_selection import train_test_split
 from torch import nn
 from tqdm.auto import tqdm
 
-__all__ = ["LABELS", "NoteClassifier", "Notes", "encode", "fine_tune", "label_indices", "load_notes", "predict", "scores"]
+__all__ = [
+    "LABELS",
+    "NoteClassifier",
+    "Notes",
+    "encode",
+    "fine_tune",
+    "label_indices",
+    "load_notes",
+    "predict",
+    "scores",
+]
 
 LABELS = ("none", "repair", "order", "stop")
 BATCH = 64
@@ -39,7 +47,9 @@ class Notes:
 
     def split(self, seed):
         """(train, test): 3/4 and 1/4 of the notes, drawn by ``seed`` with the same share of each label in both."""
-        train, test = train_test_split(np.arange(len(self.texts)), test_size=0.25, stratify=self.labels, random_state=seed)
+        train, test = train_test_split(
+            np.arange(len(self.texts)), test_size=0.25, stratify=self.labels, random_state=seed
+        )
         return self._at(train), self._at(test)
 
     def _at(self, index):
@@ -48,9 +58,9 @@ class Notes:
 
 def load_notes():
     """All 8 000 notes of the corpus, which ``tools/make_corpus.py`` writes. Explained in chapter 08."""
-    packed = resources.files("focal_lib").joinpath("results", "corpus.csv.gz").read_bytes()
-    rows = list(csv.DictReader(io.StringIO(gzip.decompress(packed).decode())))
-    return Notes([r["text"] for r in rows], label_indices([r["label"] for r in rows]), [r["kind"] for r in rows])
+    with as_file(files("focal_lib") / "results" / "corpus.csv.gz") as path:
+        table = pd.read_csv(path, keep_default_na=False)
+    return Notes(table["text"].tolist(), label_indices(table["label"]), table["kind"].tolist())
 
 
 def label_indices(labels, names=LABELS):
@@ -87,7 +97,10 @@ def encode(texts, tokenizer, max_length=48):
     whole = tokenizer(texts)["input_ids"]
     too_long = sum(len(ids) > max_length for ids in whole)
     if too_long:
-        warnings.warn(f"{too_long} of {len(texts)} texts have more than {max_length} tokens; their ends are cut off.", stacklevel=2)
+        warnings.warn(
+            f"{too_long} of {len(texts)} texts have more than {max_length} tokens; their ends are cut off.",
+            stacklevel=2,
+        )
     tokens = tokenizer(texts, padding=True, truncation=True, max_length=max_length, return_tensors="pt")
     return tokens["input_ids"], tokens["attention_mask"]
 
@@ -102,7 +115,7 @@ class NoteClassifier(nn.Module):
     ``forward(ids, mask)`` takes int64 tensors of shape (N, L) and returns log-probabilities of shape (N, classes).
     """
 
-    def __init__(self, encoder, classes=len(LABELS)):
+    def __init__(self, encoder, classes=4):
         super().__init__()
         self.encoder = encoder
         self.head = nn.Linear(encoder.config.hidden_size, classes)
@@ -159,7 +172,9 @@ def fine_tune(model, criterion, ids, mask, target, *, sampler_weights=None, epoc
             log_p = model(ids[batch, :longest].to(device), mask[batch, :longest].to(device))
             loss = criterion(log_p, target[batch].to(device))
             if not loss.isfinite():
-                raise FloatingPointError(f"the loss became {loss.item()} in epoch {len(losses)}; training stopped there.")
+                raise FloatingPointError(
+                    f"the loss became {loss.item()} in epoch {len(losses)}; training stopped there."
+                )
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -187,7 +202,14 @@ def predict(model, ids, mask):
 
 
 def scores(log_p, target, names=LABELS):
-    """Scores of log-probabilities (N, C): accuracy, balanced accuracy, macro F1, and the F1 of each class by name."""
+    """Scores of log-probabilities (N, C): accuracy, balanced accuracy, macro F1, and the F1 of each class by name.
+
+    Raises:
+        ValueError: target lacks one of the classes, so that its recall is undefined.
+    """
+    missing = set(range(len(names))) - set(target.tolist())
+    if missing:
+        raise ValueError(f"target must hold every class; {names[min(missing)]!r} is missing.")
     predicted = log_p.argmax(dim=1)
     each = metrics.f1_score(target, predicted, average=None, labels=range(len(names)), zero_division=0)
     result = {
