@@ -1,0 +1,120 @@
+"""Write focal_lib/results/text.csv.gz: the text chapter's losses on the small BERT, over many seeds.
+
+A seed decides the split of the notes, the initial weights and the order of the batches, the same for every loss, so
+that losses can be compared in pairs. One run takes about 12 seconds on one core.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from joblib import Parallel, delayed
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils.class_weight import compute_class_weight
+from tokenizers import BertWordPieceTokenizer
+from tqdm import tqdm
+from transformers import BertConfig, BertModel, BertTokenizerFast
+
+from focal_lib import focal_loss
+from focal_lib.bugs import CATALOGUE
+from focal_lib.text import NoteClassifier, encode, fine_tune, load_notes, predict, scores
+
+OUT = Path(__file__).parent.parent / "focal_lib" / "results" / "text.csv.gz"
+COLUMNS = ["loss", "gamma", "alpha", "seed", "metric", "value"]
+
+
+def small_bert(texts, seed):
+    """A tokenizer with a vocabulary learned from the texts, and a classifier on a BERT with two layers of width 32."""
+    pieces = BertWordPieceTokenizer()
+    pieces.train_from_iterator(texts, vocab_size=500, show_progress=False)
+    tokenizer = BertTokenizerFast(vocab=pieces.get_vocab())
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        initializer_range=0.15,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    return tokenizer, NoteClassifier(BertModel(config, add_pooling_layer=False))
+
+
+def softmax_into_cross_entropy(log_p, target):
+    return F.cross_entropy(log_p.exp(), target)  # probabilities where logits belong
+
+
+# name: (gamma, alpha, make_criterion(alpha tensor), draw with the sampler?)
+LOSSES = {
+    "nll": (0, "none", lambda a: F.nll_loss, False),
+    "weighted nll": (0, "balanced", lambda a: lambda p, t: F.nll_loss(p, t, weight=a), False),
+    "sampler": (0, "sampler", lambda a: F.nll_loss, True),
+    "focal": (2, "none", lambda a: focal_loss, False),
+    "focal, gamma 5": (5, "none", lambda a: lambda p, t: focal_loss(p, t, gamma=5.0), False),
+    "focal with alpha": (2, "balanced", lambda a: lambda p, t: focal_loss(p, t, a), False),
+    "source's FocalLoss": (2, "none", lambda a: CATALOGUE["mean_before_pt"].loss, False),
+    "weights inside": (
+        2,
+        "balanced",
+        lambda a: lambda p, t: CATALOGUE["weight_inside_cross_entropy"].loss(p, t, a),
+        False,
+    ),
+    "softmax into CE": (0, "none", lambda a: softmax_into_cross_entropy, False),
+}
+
+
+def run_seed(seed, names):
+    """All rows of one seed."""
+    torch.set_num_threads(1)
+    train, test = load_notes().split(seed)
+    weights = compute_class_weight("balanced", classes=np.arange(4), y=train.labels.numpy())
+    alpha = torch.tensor(weights, dtype=torch.float32)
+    rows = []
+
+    def add(name, gamma, alpha_name, log_p):
+        rows.extend((name, gamma, alpha_name, seed, m, round(v, 4)) for m, v in scores(log_p, test.labels).items())
+
+    counts = CountVectorizer(token_pattern=r"\S+")
+    words = counts.fit_transform(train.texts)
+    for name, kind in (("bag of words", None), ("bag of words, balanced", "balanced")):
+        linear = LogisticRegression(max_iter=2000, class_weight=kind).fit(words, train.labels)
+        add(name, 0, kind or "none", torch.tensor(linear.predict_log_proba(counts.transform(test.texts))))
+    for name in names:
+        gamma, alpha_name, make, sampled = LOSSES[name]
+        tokenizer, model = small_bert(train.texts, seed)
+        ids, mask = encode(train.texts, tokenizer)
+        fine_tune(model, make(alpha), ids, mask, train.labels, seed=seed, sampler_weights=alpha if sampled else None)
+        log_p = predict(model, *encode(test.texts, tokenizer))
+        add(name, gamma, alpha_name, log_p)
+        if name == "nll":  # the free alternative: divide the probabilities by the class frequencies afterwards
+            add("nll, prior divided out", 0, "afterwards", log_p + alpha.log())
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=12, help="number of seeds, from 0 (default: %(default)s)")
+    parser.add_argument("--losses", nargs="*", default=list(LOSSES), choices=list(LOSSES), help="default: all")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=OUT, help="default: %(default)s")
+    arguments = parser.parse_args()
+    if arguments.seeds < 1:
+        parser.error(f"--seeds must be at least 1, got {arguments.seeds}.")
+    os.environ["TQDM_DISABLE"] = "1"  # in the workers: one bar for all runs, not one for each
+    work = Parallel(arguments.jobs, return_as="generator")(
+        delayed(run_seed)(seed, arguments.losses) for seed in range(arguments.seeds)
+    )
+    rows = [row for rows in tqdm(work, total=arguments.seeds, unit="seed") for row in rows]
+    pd.DataFrame(rows, columns=COLUMNS).to_csv(arguments.out, index=False, compression={"method": "gzip", "mtime": 0})
+
+
+if __name__ == "__main__":
+    main()

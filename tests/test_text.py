@@ -1,0 +1,243 @@
+"""The text task: the corpus is what it claims to be, bad input is refused, and a classifier learns."""
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import nbformat
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from focal_lib import focal_loss
+from focal_lib.text import LABELS, NoteClassifier, encode, fine_tune, label_indices, load_notes, predict, scores
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+from make_corpus import KINDS, generate  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def notes():
+    return load_notes()
+
+
+def words_to_ids(texts, padding=False, truncation=False, max_length=None, return_tensors=None):
+    """A tokenizer for tests: a word's id is its length."""
+    ids = [[len(word) for word in text.split()][: max_length if truncation else None] for text in texts]
+    if return_tensors is None:
+        return {"input_ids": ids}
+    longest = max(map(len, ids))
+    padded = torch.tensor([row + [0] * (longest - len(row)) for row in ids])
+    return {"input_ids": padded, "attention_mask": (padded > 0).long()}
+
+
+class Embedding(nn.Module):
+    """An encoder for tests, with the call of a BERT: it looks words up and knows no order."""
+
+    def __init__(self, words=50, width=8):
+        super().__init__()
+        self.config = SimpleNamespace(hidden_size=width)
+        self.table = nn.Embedding(words, width)
+
+    def forward(self, ids, attention_mask):
+        return SimpleNamespace(last_hidden_state=self.table(ids))
+
+
+def classifier(seed=0):
+    torch.manual_seed(seed)
+    return NoteClassifier(Embedding())
+
+
+def test_the_corpus_is_what_the_generator_writes(notes):
+    assert list(zip(notes.texts, [LABELS[k] for k in notes.labels], notes.kinds, strict=True)) == generate(8000, seed=0)
+
+
+def test_the_corpus_is_imbalanced_as_stated(notes):
+    shares = notes.labels.bincount() / len(notes.labels)
+    assert torch.allclose(shares, torch.tensor([0.70, 0.20, 0.07, 0.03]), atol=0.01)
+
+
+def test_no_word_gives_a_rare_label_away(notes):
+    """No word that occurs at least 20 times belongs to one of the three rare labels in more than half of its notes."""
+    words = pd.DataFrame(
+        [
+            (word, label)
+            for text, label in zip(notes.texts, notes.labels.tolist(), strict=True)
+            for word in set(text.split())
+        ],
+        columns=["word", "label"],
+    )
+    shares = pd.crosstab(words["word"], words["label"])
+    shares = shares[shares.sum(axis=1) >= 20]
+    assert len(shares) > 50
+    assert shares.div(shares.sum(axis=1), axis=0)[[1, 2, 3]].to_numpy().max() <= 0.5
+
+
+def test_the_labels_follow_the_stated_noise(notes):
+    for kind, (_, expected) in KINDS.items():
+        labels = notes.labels[torch.tensor([k == kind for k in notes.kinds])]
+        assert torch.allclose(
+            (labels.bincount(minlength=4) / len(labels)).double(), torch.tensor(expected).double(), atol=0.07
+        )
+
+
+def test_a_split_covers_all_notes_once_and_keeps_the_shares(notes):
+    train, test = notes.split(seed=3)
+    assert sorted(train.texts + test.texts) == sorted(notes.texts)
+    assert not set(train.texts) & set(test.texts)
+    assert torch.allclose(train.labels.bincount() / 6000, test.labels.bincount() / 2000, atol=1e-3)
+    assert notes.split(seed=3)[1].texts == test.texts != notes.split(seed=4)[1].texts
+
+
+def test_an_unknown_label_is_named():
+    assert label_indices(["stop", "none"]).tolist() == [3, 0]
+    with pytest.raises(ValueError, match=r"label 1 is 'halt'; expected one of none, repair, order, stop\."):
+        label_indices(["stop", "halt"])
+
+
+@pytest.mark.parametrize(
+    ("texts", "error", "message"),
+    [
+        ([], ValueError, "at least one text"),
+        (["fine", "  "], ValueError, "text 1 is empty"),
+        (["fine", None], TypeError, "text 1 must be a string, got NoneType"),
+    ],
+)
+def test_texts_that_cannot_be_encoded_are_named(texts, error, message):
+    with pytest.raises(error, match=message):
+        encode(texts, words_to_ids)
+
+
+def test_texts_that_are_too_long_are_cut_with_a_warning():
+    with pytest.warns(UserWarning, match="1 of 2 texts have more than 3 tokens"):
+        ids, mask = encode(["a bb ccc dddd", "a"], words_to_ids, max_length=3)
+    assert ids.tolist() == [[1, 2, 3], [1, 0, 0]] and mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+
+
+def test_the_classifier_returns_log_probabilities_that_ignore_padding():
+    model = classifier()
+    ids, mask = encode(["a bb", "a bb ccc dddd"], words_to_ids)
+    log_p = model(ids, mask)
+    assert torch.allclose(log_p.exp().sum(1), torch.ones(2))
+    assert torch.allclose(log_p[:1], model(ids[:1, :2], mask[:1, :2]))
+
+
+def learnable(count=256):
+    """Texts whose label is the length of their first word."""
+    labels = torch.arange(count) % 4
+    ids = torch.stack([labels + 1, torch.arange(count) % 7 + 10], dim=1)
+    return ids, torch.ones_like(ids), labels
+
+
+def test_fine_tuning_learns_and_is_repeatable():
+    ids, mask, labels = learnable()
+    models = [classifier(), classifier()]
+    histories = [fine_tune(m, focal_loss, ids, mask, labels, epochs=20, learning_rate=0.1) for m in models]
+    assert histories[0] == histories[1] and len(histories[0]) == 20
+    assert scores(predict(models[0], ids, mask), labels)["accuracy"] == 1.0
+    assert histories[0][-1] < 0.1 * histories[0][0]
+
+
+def test_the_sampler_draws_by_class_weight():
+    """With all weight on class 2, the model meets nothing else and always answers 2."""
+    ids, mask, labels = learnable()
+    model = classifier()
+    only_two = torch.tensor([0.0, 0.0, 1.0, 0.0])
+    fine_tune(model, F.nll_loss, ids, mask, labels, sampler_weights=only_two, epochs=10, learning_rate=0.1)
+    assert (predict(model, ids, mask).argmax(1) == 2).all()
+
+
+def test_log_probabilities_are_harmless_where_logits_are_expected():
+    """The same training, whether the loss expects log-probabilities or takes log-softmax once more."""
+    ids, mask, labels = learnable()
+    results = []
+    for criterion in (F.nll_loss, F.cross_entropy):
+        model = classifier()
+        fine_tune(model, criterion, ids, mask, labels, epochs=3)
+        results.append(predict(model, ids, mask))
+    assert torch.allclose(*results, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"target": torch.full((256,), 4)}, r"target must lie in \[0, 4\); its values run from 4 to 4"),
+        ({"target": torch.zeros(3, dtype=torch.int64)}, "must have one length, got 256, 256 and 3"),
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+    ],
+)
+def test_training_refuses_bad_arguments(change, message):
+    ids, mask, labels = learnable()
+    with pytest.raises(ValueError, match=message):
+        fine_tune(classifier(), **({"criterion": F.nll_loss, "ids": ids, "mask": mask, "target": labels} | change))
+
+
+def test_a_loss_that_is_not_finite_stops_the_training():
+    ids, mask, labels = learnable()
+    with pytest.raises(FloatingPointError, match="became nan in epoch 0"):
+        fine_tune(classifier(), lambda p, t: F.nll_loss(p, t) * float("nan"), ids, mask, labels)
+
+
+def test_scores_against_numbers_made_by_hand():
+    """Answers 0 0 1 1 1 3 for labels 0 0 0 1 2 3."""
+    log_p = F.one_hot(torch.tensor([0, 0, 1, 1, 1, 3]), 4).double()
+    result = scores(log_p, torch.tensor([0, 0, 0, 1, 2, 3]))
+    assert result["accuracy"] == pytest.approx(4 / 6)
+    assert result["balanced_accuracy"] == pytest.approx((2 / 3 + 1 + 0 + 1) / 4)
+    assert [result[f"f1_{name}"] for name in LABELS] == pytest.approx([4 / 5, 1 / 2, 0, 1])
+    assert result["macro_f1"] == pytest.approx((4 / 5 + 1 / 2 + 1) / 4)
+    with pytest.raises(ValueError, match="'order' is missing"):
+        scores(log_p, torch.tensor([0, 0, 0, 1, 1, 3]))
+
+
+def test_the_library_does_not_import_transformers():
+    code = "import sys, focal_lib.text, focal_lib.detection; sys.exit('transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def notebook_names(names):
+    """Run those cells of the chapter that define the given names."""
+    notebook = nbformat.read(ROOT / "notebooks" / "08_text.ipynb", as_version=4)
+    scope = {"train": load_notes().split(seed=0)[0]}
+    for cell in notebook.cells:
+        if any(f"def {name}(" in cell.source for name in names):
+            exec(cell.source, scope)
+    return scope
+
+
+@pytest.fixture(scope="module")
+def chapter():
+    return notebook_names(["small_bert", "pretrained_bert"])
+
+
+def test_the_chapter_trains_the_model_of_the_stored_runs(chapter):
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    from text import small_bert
+
+    texts = load_notes().texts[:500]
+    tokenizer, encoder, _ = chapter["small_bert"](texts, seed=1)
+    other_tokenizer, other = small_bert(texts, seed=1)
+    assert tokenizer.get_vocab() == other_tokenizer.get_vocab()
+    ids, mask = encode(texts[:4], tokenizer)
+    pair = [e(ids, attention_mask=mask).last_hidden_state for e in (encoder.eval(), other.encoder.eval())]
+    assert torch.equal(*pair)
+
+
+def test_without_network_the_switch_says_one_sentence(chapter, monkeypatch, capsys):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert chapter["pretrained_bert"]() is None
+    assert capsys.readouterr().out == (
+        "google/bert_uncased_L-2_H-128_A-2 cannot be fetched, so we go on with the small BERT.\n"
+    )
+
+
+def test_the_stored_runs_are_complete():
+    runs = pd.read_csv(ROOT / "focal_lib" / "results" / "text.csv.gz")
+    assert list(runs.columns) == ["loss", "gamma", "alpha", "seed", "metric", "value"]
+    assert runs.groupby(["loss", "metric"]).seed.nunique().min() >= 10
+    assert not runs.duplicated(["loss", "seed", "metric"]).any()
+    assert runs.value.between(0, 1).all()
