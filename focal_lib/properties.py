@@ -26,6 +26,8 @@ PROPERTIES = {}
 
 @dataclass(frozen=True)
 class Property:
+    """One promise of a correct focal loss, and the function that checks it."""
+
     name: str
     statement: str
     group: str  # what it is about: calling, value, reduction, weights, gradient, extremes, shape or care
