@@ -73,7 +73,7 @@ def assert_focal_loss(loss, **options):
         raise AssertionError(f"\n{diagnosis}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnosis:
     """What ``diagnose`` found. Prints as text, shows as HTML in a notebook.
 
@@ -156,6 +156,8 @@ class Diagnosis:
         if self.untested:
             lines += ["", "Not tested:"] + [f"    {name}: {why}" for name, why in self.untested.items()]
         return "\n".join(lines)
+
+    __repr__ = __str__
 
     def _repr_html_(self):
         return _as_html(self)

@@ -246,7 +246,7 @@ def main():
                 "version": importlib.metadata.version(distribution),
                 "loss": name,
                 "verdict": diagnosis.verdict,
-                "violations": "; ".join(f"{name}: {example}" for name, example in diagnosis.violations.items()),
+                "violations": " ¦ ".join(f"{name}: {example}" for name, example in diagnosis.violations.items()),
                 "suspects": " ".join(diagnosis.suspects),
                 "conventions": " ".join(diagnosis.conventions),
                 "untested": " ".join(diagnosis.untested),
