@@ -83,6 +83,7 @@ def symptom(bug):
     for ax in (left, right):
         ax.set_ylim(bottom=min(0, ax.get_ylim()[0]))
         ax.legend(frameon=False)
+    figure.set_dpi(72)  # there are many of these on one page
     return figure
 
 
