@@ -1,0 +1,166 @@
+"""The fast path of ``focal_loss`` on CPU: the same numbers, with fewer visits to memory.
+
+The reading version in losses.py lets autograd derive the gradient, which costs three tensors of input's size and a pass
+over memory for each step. This file writes the gradient down instead. With p = softmax(input),
+
+    d FL / d input_j = alpha_t k (p_j - [j = t]),    k = (1 - p_t)^gamma - gamma p_t (1 - p_t)^(gamma - 1) log p_t,
+
+so the softmax of a row becomes its gradient by one subtraction and one factor. That is done block by block, while a
+block is still in the processor's cache, and the gradient is the only tensor of input's size that is made. It is right
+because it is the chain rule of the ten lines in losses.py, and tests/test_fused.py holds the two together, value and
+gradient. Whatever needs more than one first derivative (double backward, vmap, compile) is left to those ten lines.
+The page book/speed.md shows what this gains.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch.autograd import forward_ad
+
+# Logits handled at a time: 4 MiB in float32, enough to share among threads, little enough for the cache.
+BLOCK = 2**20
+# From this many classes on, a softmax along contiguous rows beats one across them.
+ROW_CLASSES = 32
+
+
+def applies(input, target, alpha):
+    """Whether the fast path may take this call: plain CPU tensors, and nobody traces or transforms the computation."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active():
+        return False
+    # float16 is left out: its gradient must stay in float32 until mixed precision's loss scale has multiplied it.
+    if input.dtype not in (torch.float32, torch.float64, torch.bfloat16) or input.numel() == 0:
+        return False
+    if alpha is not None and alpha.requires_grad:
+        return False
+    tensors = (input, target) if alpha is None else (input, target, alpha)
+    return all(
+        type(tensor) in (torch.Tensor, torch.nn.Parameter)
+        and tensor.device.type == "cpu"
+        and forward_ad.unpack_dual(tensor).tangent is None
+        for tensor in tensors
+    )
+
+
+def focal_loss(reading_version, input, target, alpha, gamma, ignore_index, reduction):
+    """What ``reading_version`` returns for the same arguments, already checked by the caller."""
+    if torch.is_grad_enabled() and input.requires_grad:
+        return _FocalLoss.apply(reading_version, input, target, alpha, gamma, ignore_index, reduction)
+    return _walk(input, target, alpha, gamma, ignore_index, reduction, want_gradient=False)[0]
+
+
+class _FocalLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, reading_version, input, target, alpha, *settings):
+        value, ctx.gradient = _walk(input, target, alpha, *settings, want_gradient=True)
+        ctx.save_for_backward(input, target, alpha)
+        ctx.reading_version, ctx.settings = reading_version, settings
+        return value
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        input, target, alpha = ctx.saved_tensors
+        # The buffer is given away, so nobody has to copy it and no later backward reads it: that one makes a new one.
+        gradient, ctx.gradient = ctx.gradient, None
+        create_graph = torch.is_grad_enabled()
+        if create_graph or torch._C._are_functorch_transforms_active():
+            with torch.enable_grad():
+                value = ctx.reading_version(input, target, alpha, *ctx.settings)
+                (gradient,) = torch.autograd.grad(value, input, grad_output, create_graph=create_graph)
+        else:
+            if gradient is None:
+                _, gradient = _walk(input, target, alpha, *ctx.settings, want_gradient=True)
+            if grad_output.ndim > 0:
+                gradient.mul_(grad_output.unsqueeze(1))
+            elif grad_output.item() != 1:
+                gradient.mul_(grad_output)
+        return None, gradient, None, None, None, None, None
+
+
+def _walk(input, target, alpha, gamma, ignore_index, reduction, want_gradient):
+    """The reduced loss and, if wanted, its gradient with respect to input (else None)."""
+    dtype = torch.promote_types(input.dtype, torch.float32)
+    # One layout for all: logits (n, C, d), targets (n, d). A batch of rows (N, C) is one map with N places.
+    logits, t = (input.t()[None], target[None]) if input.ndim == 2 else (input.flatten(2), target.flatten(1))
+    n, C, d = logits.shape
+    dim = 1  # of the classes
+    if C >= ROW_CLASSES and logits.stride(1) == 1:
+        logits, dim = logits.transpose(1, 2), 2
+    t = t.unsqueeze(dim)
+    ignored = t == ignore_index
+    ignored = ignored if ignored.any().item() else None
+    if ignored is not None:
+        t = t.masked_fill(ignored, 0)
+    weight = None if alpha is None else alpha.to(dtype).index_select(0, t.flatten()).view(t.shape)
+    total = _total(reduction, t, weight, ignored)
+
+    loss = torch.empty(t.shape, dtype=dtype)
+    in_place = want_gradient and dim == 2 and input.dtype == dtype  # each softmax is born where its gradient will be
+    gradient = torch.empty_like(logits) if in_place else None
+    for block in _blocks(n, C, d, dim):
+        x, index = logits[block], t[block]
+        p = torch.softmax(x, dim, dtype=dtype, out=gradient[block] if in_place else None)
+        p_t = p.gather(dim, index)
+        pt_minus_1 = p_t - 1
+        block_loss, k = _loss_and_k(p_t, pt_minus_1, _log_pt(p_t, x, index, dim), gamma)
+        if weight is not None:
+            block_weight = weight[block]
+            block_loss.mul_(block_weight)
+            k.mul_(block_weight)
+        if ignored is not None:
+            block_loss.masked_fill_(ignored[block], 0)
+            k.masked_fill_(ignored[block], 0)
+        loss[block] = block_loss
+        if want_gradient:
+            p.scatter_(dim, index, pt_minus_1).mul_(k.div_(total))
+            if not in_place:
+                gradient = torch.empty_like(logits) if gradient is None else gradient
+                gradient[block] = p
+
+    if want_gradient:
+        gradient = gradient.transpose(1, 2) if dim == 2 else gradient
+        gradient = gradient[0].t() if input.ndim == 2 else gradient.view(input.shape)
+    return loss.view(target.shape) if reduction == "none" else loss.sum() / total, gradient
+
+
+def _blocks(n, C, d, dim):
+    """Indices that cut (n, C, d), or (n, d, C) if dim is 2, into blocks of about BLOCK elements with all C together."""
+    if n * C * d <= BLOCK:
+        yield ...
+        return
+    places = max(1, min(d, BLOCK // C))
+    maps = max(1, BLOCK // (C * d))
+    for i in range(0, n, maps):
+        for j in range(0, d, places):
+            block = slice(i, i + maps), slice(j, j + places)
+            yield block if dim == 2 else (block[0], slice(None), block[1])
+
+
+def _total(reduction, t, weight, ignored):
+    """What the sum of the losses is divided by."""
+    if reduction not in ("mean", "weighted_mean"):
+        return 1
+    if reduction == "mean" or weight is None:
+        return (t.numel() - (0 if ignored is None else int(ignored.sum()))) or 1
+    return (weight if ignored is None else weight.masked_fill(ignored, 0)).sum().item() or 1
+
+
+def _log_pt(p_t, x, index, dim):
+    """log p_t; from the logits x where p_t is so small that it has lost its digits."""
+    log_pt = p_t.log()
+    tiny = torch.finfo(p_t.dtype).tiny
+    if not p_t.amin().item() >= tiny:
+        lost = (p_t < tiny).squeeze(dim)
+        rows = x.movedim(dim, -1)[lost].to(p_t.dtype)
+        log_pt.squeeze(dim)[lost] = -F.cross_entropy(rows, index.squeeze(dim)[lost], reduction="none")
+    return log_pt
+
+
+def _loss_and_k(p_t, pt_minus_1, log_pt, gamma):
+    """The loss without its weight, and k of the first paragraph."""
+    if gamma == 0:
+        return log_pt.abs(), torch.ones_like(log_pt)
+    one_minus_pt = pt_minus_1.neg()
+    if gamma < 1:  # 0 ** (gamma - 1) is infinite: the floor of the reading version
+        one_minus_pt.clamp_min_(torch.finfo(p_t.dtype).eps ** 2)
+    power = one_minus_pt ** (gamma - 1)
+    loss = (pt_minus_1 * log_pt).mul_(power)
+    return loss, one_minus_pt.addcmul_(p_t, log_pt, value=-gamma).mul_(power)
