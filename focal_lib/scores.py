@@ -12,7 +12,8 @@ def evaluate(logits, target, threshold=0.5):
     Class 1 is the minority; it is predicted where its probability exceeds ``threshold``. ``accuracy``;
     ``balanced_accuracy``, the mean of both recalls; ``macro_f1``; ``minority_recall``; ``minority_precision``, 0 when
     class 1 is never predicted; ``roc_auc`` and ``pr_auc`` (average precision) of the class-1 score; ``brier``, the
-    mean squared error of the class-1 probability; ``ece``, its expected calibration error (see :func:`focal_lib.scores.reliability`).
+    mean squared error of the class-1 probability; ``ece``, its expected calibration error
+    (see :func:`focal_lib.scores.reliability`).
 
     Raises:
         ValueError: target lacks one of the two classes, so recall is undefined.
