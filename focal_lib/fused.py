@@ -19,15 +19,14 @@ from torch.autograd import forward_ad
 # Logits handled at a time: 4 MiB in float32, enough to share among threads, little enough for the cache.
 BLOCK = 2**20
 # From this many classes on, a softmax along contiguous rows beats one across them.
-ROW_CLASSES = 32
+ROW_CLASSES = 16
 
 
 def applies(input, target, alpha):
     """Whether the fast path may take this call: plain CPU tensors, and nobody traces or transforms the computation."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active():
         return False
-    # float16 is left out: its gradient must stay in float32 until mixed precision's loss scale has multiplied it.
-    if input.dtype not in (torch.float32, torch.float64, torch.bfloat16) or input.numel() == 0:
+    if not input.is_floating_point() or input.dtype.itemsize == 1 or input.numel() == 0:
         return False
     if alpha is not None and alpha.requires_grad:
         return False
@@ -40,38 +39,41 @@ def applies(input, target, alpha):
     )
 
 
-def focal_loss(reading_version, input, target, alpha, gamma, ignore_index, reduction):
-    """What ``reading_version`` returns for the same arguments, already checked by the caller."""
+def focal_loss(plain_version, input, target, alpha, gamma, ignore_index, reduction):
+    """What ``plain_version`` returns for the same arguments, already checked by the caller."""
     if torch.is_grad_enabled() and input.requires_grad:
-        return _FocalLoss.apply(reading_version, input, target, alpha, gamma, ignore_index, reduction)
+        return _FocalLoss.apply(plain_version, input, target, alpha, gamma, ignore_index, reduction)
     return _walk(input, target, alpha, gamma, ignore_index, reduction, want_gradient=False)[0]
 
 
 class _FocalLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, reading_version, input, target, alpha, *settings):
+    def forward(ctx, plain_version, input, target, alpha, *settings):
         value, ctx.gradient = _walk(input, target, alpha, *settings, want_gradient=True)
         ctx.save_for_backward(input, target, alpha)
-        ctx.reading_version, ctx.settings = reading_version, settings
+        ctx.dtype, ctx.plain_version, ctx.settings = input.dtype, plain_version, settings
         return value
 
     @staticmethod
     def backward(ctx, grad_output):
-        input, target, alpha = ctx.saved_tensors
         # The buffer is given away, so nobody has to copy it and no later backward reads it: that one makes a new one.
         gradient, ctx.gradient = ctx.gradient, None
         create_graph = torch.is_grad_enabled()
-        if create_graph or torch._C._are_functorch_transforms_active():
+        functional = torch.func.debug_unwrap(grad_output) is not grad_output  # torch.func.vmap over autograd.grad
+        batched = functional or torch._C._functorch.is_legacy_batchedtensor(grad_output)  # is_grads_batched=True
+        if create_graph or batched:
+            input, target, alpha = ctx.saved_tensors
             with torch.enable_grad():
-                value = ctx.reading_version(input, target, alpha, *ctx.settings)
+                value = ctx.plain_version(input, target, alpha, *ctx.settings)
                 (gradient,) = torch.autograd.grad(value, input, grad_output, create_graph=create_graph)
         else:
             if gradient is None:
-                _, gradient = _walk(input, target, alpha, *ctx.settings, want_gradient=True)
+                _, gradient = _walk(*ctx.saved_tensors, *ctx.settings, want_gradient=True)
             if grad_output.ndim > 0:
                 gradient.mul_(grad_output.unsqueeze(1))
             elif grad_output.item() != 1:
                 gradient.mul_(grad_output)
+            gradient = gradient.to(ctx.dtype)
         return None, gradient, None, None, None, None, None
 
 
@@ -93,8 +95,10 @@ def _walk(input, target, alpha, gamma, ignore_index, reduction, want_gradient):
     total = _total(reduction, t, weight, ignored)
 
     loss = torch.empty(t.shape, dtype=dtype)
-    in_place = want_gradient and dim == 2 and input.dtype == dtype  # each softmax is born where its gradient will be
-    gradient = torch.empty_like(logits) if in_place else None
+    # float16 is too narrow for the gradient of a mean until mixed precision's loss scale has multiplied it.
+    gradient_dtype = torch.float32 if input.dtype == torch.float16 else input.dtype
+    in_place = want_gradient and dim == 2 and gradient_dtype == dtype  # each softmax is born where its gradient will be
+    gradient = torch.empty_like(logits, dtype=dtype) if in_place else None
     for block in _blocks(n, C, d, dim):
         x, index = logits[block], t[block]
         p = torch.softmax(x, dim, dtype=dtype, out=gradient[block] if in_place else None)
@@ -112,7 +116,7 @@ def _walk(input, target, alpha, gamma, ignore_index, reduction, want_gradient):
         if want_gradient:
             p.scatter_(dim, index, pt_minus_1).mul_(k.div_(total))
             if not in_place:
-                gradient = torch.empty_like(logits) if gradient is None else gradient
+                gradient = torch.empty_like(logits, dtype=gradient_dtype) if gradient is None else gradient
                 gradient[block] = p
 
     if want_gradient:

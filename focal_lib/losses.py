@@ -1,17 +1,39 @@
-"""The focal loss, written so that it is right: three public names, nothing else of ours imported.
+"""The focal loss, written so that it is right: the formula first, then the three public names.
 
     FL(p_t) = -alpha_t (1 - p_t)^gamma log p_t        (Lin et al. 2017, arXiv 1708.02002, equation 5)
 
 p_t is the probability the model gives to the true class. Chapter 04 builds this file line by line.
 """
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from . import checks, fused
+
 __all__ = ["FocalLoss", "focal_loss", "sigmoid_focal_loss"]
+
+
+def plain_focal_loss(input, target, alpha, gamma, ignore_index, reduction):
+    """The formula above, line by line: what :func:`focal_loss` computes once its arguments are checked."""
+    input = input.to(torch.promote_types(input.dtype, torch.float32))
+    ce = F.cross_entropy(input, target, reduction="none", ignore_index=ignore_index)  # -log p_t
+    # Once p_t rounds to 1, ce is exactly 0, and for gamma < 1 the derivative of 0**gamma is infinite: inf * 0 = nan.
+    # The floor lies below every non-zero ce, so it changes no value and gives a zero gradient instead.
+    one_minus_pt = -torch.expm1(-ce.clamp_min(torch.finfo(ce.dtype).eps ** 2))
+    loss = one_minus_pt**gamma * ce
+    kept = target != ignore_index
+    weight = None
+    if alpha is not None:
+        weight = alpha.to(loss.dtype)[target.where(kept, 0)] * kept
+        loss = weight * loss
+
+    if reduction == "none":
+        return loss
+    if reduction == "sum":
+        return loss.sum()
+    total = kept.sum() if reduction == "mean" or weight is None else weight.sum()
+    return loss.sum() / total.where(total > 0, 1)
 
 
 def focal_loss(input, target, alpha=None, gamma=2.0, *, ignore_index=-100, reduction="mean"):
@@ -40,31 +62,16 @@ def focal_loss(input, target, alpha=None, gamma=2.0, *, ignore_index=-100, reduc
 
     Source: Lin et al. 2017, equation 5. Explained in chapters 02 (gamma), 03 (alpha) and 04 (the code).
     """
-    _check_gamma(gamma)
-    _check_choice(reduction, ("none", "sum", "mean", "weighted_mean"))
-    _check_shapes(input, target)
-    _check_target_range(target, input.shape[1], ignore_index)
+    checks.check_gamma(gamma)
+    checks.check_choice(reduction, ("none", "sum", "mean", "weighted_mean"))
+    checks.check_shapes(input, target)
+    checks.check_target_range(target, input.shape[1], ignore_index)
     if alpha is not None:
-        _check_alpha(alpha, input.shape[1], input.device)
+        checks.check_alpha(alpha, input.shape[1], input.device)
 
-    input = input.to(torch.promote_types(input.dtype, torch.float32))
-    ce = F.cross_entropy(input, target, reduction="none", ignore_index=ignore_index)  # -log p_t
-    # Once p_t rounds to 1, ce is exactly 0, and for gamma < 1 the derivative of 0**gamma is infinite: inf * 0 = nan.
-    # The floor lies below every non-zero ce, so it changes no value and gives a zero gradient instead.
-    one_minus_pt = -torch.expm1(-ce.clamp_min(torch.finfo(ce.dtype).eps ** 2))
-    loss = one_minus_pt**gamma * ce
-    kept = target != ignore_index
-    weight = None
-    if alpha is not None:
-        weight = alpha.to(loss.dtype)[target.where(kept, 0)] * kept
-        loss = weight * loss
-
-    if reduction == "none":
-        return loss
-    if reduction == "sum":
-        return loss.sum()
-    total = kept.sum() if reduction == "mean" or weight is None else weight.sum()
-    return loss.sum() / total.where(total > 0, 1)
+    if fused.applies(input, target, alpha):  # the same numbers, faster
+        return fused.focal_loss(plain_focal_loss, input, target, alpha, gamma, ignore_index, reduction)
+    return plain_focal_loss(input, target, alpha, gamma, ignore_index, reduction)
 
 
 class FocalLoss(nn.Module):
@@ -78,10 +85,10 @@ class FocalLoss(nn.Module):
 
     def __init__(self, alpha=None, gamma=2.0, *, ignore_index=-100, reduction="mean"):
         super().__init__()
-        _check_gamma(gamma)
-        _check_choice(reduction, ("none", "sum", "mean", "weighted_mean"))
+        checks.check_gamma(gamma)
+        checks.check_choice(reduction, ("none", "sum", "mean", "weighted_mean"))
         if alpha is not None:
-            _check_alpha(alpha)
+            checks.check_alpha(alpha)
             alpha = alpha.detach().clone()
         self.register_buffer("alpha", alpha)
         self.gamma = gamma
@@ -116,14 +123,14 @@ def sigmoid_focal_loss(input, target, alpha=0.25, gamma=2.0, reduction="mean"):
 
     Source: Lin et al. 2017, section 3 and its detection experiments. Explained in chapter 09.
     """
-    _check_gamma(gamma)
-    _check_choice(reduction, ("none", "sum", "mean"))
+    checks.check_gamma(gamma)
+    checks.check_choice(reduction, ("none", "sum", "mean"))
     if alpha is not None and not (isinstance(alpha, (int, float)) and 0 <= alpha <= 1):
         raise ValueError(f"alpha must be None or a number in [0, 1], the weight of the positives; got {alpha!r}.")
-    _check_floating(input)
+    checks.check_floating(input)
     if target.shape != input.shape:
         raise ValueError(f"target must have input's shape {tuple(input.shape)}; got {tuple(target.shape)}.")
-    if _can_look_at(target) and not ((target >= 0) & (target <= 1)).all():
+    if checks.can_look_at(target) and not ((target >= 0) & (target <= 1)).all():
         raise ValueError(f"target must lie in [0, 1]; its values run from {target.min()} to {target.max()}.")
 
     input = input.to(torch.promote_types(input.dtype, torch.float32))
@@ -138,74 +145,3 @@ def sigmoid_focal_loss(input, target, alpha=0.25, gamma=2.0, reduction="mean"):
     if alpha is not None:
         loss = (alpha * target + (1 - alpha) * (1 - target)) * loss
     return loss if reduction == "none" else loss.sum() if reduction == "sum" else loss.mean()
-
-
-def _can_look_at(tensor):
-    """Reading a value would stall CUDA and break a compiled graph; out-of-range indices are loud there anyway."""
-    return not (tensor.is_cuda or tensor.is_meta or torch.compiler.is_compiling())
-
-
-def _check_gamma(gamma):
-    if not isinstance(gamma, (int, float)):
-        raise TypeError(f"gamma must be a number, got {type(gamma).__name__}.")
-    if not 0 <= gamma < math.inf:
-        raise ValueError(f"gamma must be a finite number >= 0, got {gamma}.")
-
-
-def _check_choice(reduction, allowed):
-    if reduction not in allowed:
-        raise ValueError(f"reduction must be one of {', '.join(allowed)}; got {reduction!r}.")
-
-
-def _check_floating(input):
-    if not input.is_floating_point():
-        raise TypeError(f"input must hold floating-point logits, got {input.dtype}.")
-
-
-def _check_shapes(input, target):
-    _check_floating(input)
-    if input.ndim < 2 or input.shape[1] < 2:
-        raise ValueError(
-            f"input must have shape (N, C) or (N, C, d1, ..., dK) with C >= 2 classes, got {tuple(input.shape)}; "
-            "for one logit per example use sigmoid_focal_loss."
-        )
-    if target.is_floating_point():
-        raise TypeError(
-            f"target must hold int64 class indices, got {target.dtype}: for soft targets at least three different "
-            "losses are called focal, with different minimisers, so none of them is picked silently."
-        )
-    if target.dtype != torch.int64:
-        raise TypeError(f"target must hold int64 class indices, got {target.dtype}; convert it with target.long().")
-    expected = (*input.shape[:1], *input.shape[2:])
-    if target.shape != expected:
-        raise ValueError(
-            f"target must have shape {expected} for input of shape {tuple(input.shape)}, got {tuple(target.shape)}."
-        )
-
-
-def _check_target_range(target, classes, ignore_index):
-    if not _can_look_at(target) or target.numel() == 0:
-        return
-    values = torch.func.debug_unwrap(target)  # under vmap: the whole batch at once
-    low, high = values.aminmax()
-    if low < 0 or high >= classes:
-        wrong = values[(values != ignore_index) & ((values < 0) | (values >= classes))]
-        if wrong.numel():
-            raise ValueError(
-                f"target must lie in [0, {classes}) or be ignore_index ({ignore_index}); got {wrong[0].item()}."
-            )
-
-
-def _check_alpha(alpha, classes=None, device=None):
-    if not isinstance(alpha, torch.Tensor):
-        why = "one scalar cannot balance classes" if isinstance(alpha, (int, float)) else "one weight per class"
-        raise TypeError(f"alpha must be None or a tensor of shape (C,), got {type(alpha).__name__}: {why}.")
-    if alpha.ndim != 1 or (classes is not None and len(alpha) != classes):
-        raise ValueError(f"alpha must have shape ({'C' if classes is None else classes},), got {tuple(alpha.shape)}.")
-    if device is not None and alpha.device != device:
-        raise ValueError(f"alpha is on {alpha.device} but input is on {device}; FocalLoss(alpha).to(device) moves it.")
-    if _can_look_at(alpha):
-        values = torch.func.debug_unwrap(alpha)  # under vmap: the whole batch at once
-        wrong = [a for a in values.flatten().tolist() if not 0 <= a < math.inf]
-        if wrong:
-            raise ValueError(f"alpha must hold finite weights >= 0, got {wrong[0]}.")

@@ -12,8 +12,9 @@ from torch.utils.data import WeightedRandomSampler
 from tqdm import tqdm
 
 from .bugs import CATALOGUE
+from .checks import check_gamma
 from .data import Example, inverse_frequency, load_example
-from .losses import _check_gamma, focal_loss
+from .losses import focal_loss
 from .scores import evaluate
 
 __all__ = [
@@ -190,7 +191,7 @@ def sweep(
     """
     seeds = list(seeds)
     device = _check_device(device)
-    _check_gamma(gamma)
+    check_gamma(gamma)
     _check_epochs(epochs)
     _check_choice("optimizer", optimizer, OPTIMIZERS)
     _check_choice("alpha", alpha, ("none", "inverse_frequency"))
