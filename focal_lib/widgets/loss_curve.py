@@ -23,8 +23,9 @@ class LossCurve(LiveView):
         p_t: probability of the true class, 0.01 to 0.99 in steps of 0.01.
         quantity: "loss" or "gradient" (its size, with respect to the true class's logit, with two classes).
         axis: "linear" or "log".
+        show_bug: whether the bug is drawn, if there is one.
         bug: None, or the id of a catalogue bug to draw on top, as it treats a batch of this one example.
-        hide: any of "gamma", "p_t", "quantity", "axis", "bug", "presets", "reset", "link".
+        hide: any of "gamma", "p_t", "quantity", "axis", "show_bug", "presets", "reset", "link".
         name: what the view is called in a link.
 
     Explained in chapter 02.

@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import http.server
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -53,8 +54,16 @@ def program(browser):
     raise FileNotFoundError(f"{browser} is not installed; install all browsers with: sudo tools/install_browsers.sh")
 
 
+# Our part of a page: the state of its live views, where they are, and the script that wakes them.
+OURS = re.compile(
+    r'<script type="application/vnd.jupyter.widget-(?:state|view)\+json">.*?</script>'
+    r"|<script[^>]*live-host\.js[^>]*></script>",
+    re.S,
+)
+
+
 class _Handler(http.server.SimpleHTTPRequestHandler):
-    """The site as a static host would send it: compressed, and silent."""
+    """The site as a static host would send it: compressed, and silent; with ?bare, without our part of the page."""
 
     extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".woff2": "font/woff2"}  # noqa: RUF012
 
@@ -63,6 +72,8 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         if not path.is_file():
             return self.send_error(404)
         body, kind = path.read_bytes(), self.guess_type(str(path))
+        if self.path.endswith("?bare"):
+            body = OURS.sub("", body.decode()).encode()
         self.send_response(200)
         self.send_header("Content-Type", kind)
         if kind.startswith("text/") or "javascript" in kind:

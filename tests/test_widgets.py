@@ -1,0 +1,195 @@
+"""The live views' Python half: numbers, traits both ways, pictures. Runs on both ends of the ipywidgets range."""
+
+import base64
+import re
+
+import numpy as np
+import pytest
+import torch
+import traitlets
+
+from focal_lib import plots, widgets
+from focal_lib.curves import curve
+from focal_lib.data import load_example
+from focal_lib.training import train
+from focal_lib.widgets.view import Step, decimals, pack, percent, rounded
+
+
+def make_batch_share():
+    example = load_example()
+    logits = train(torch.nn.CrossEntropyLoss(), example, seed=0, device="cpu").logits(example.x_train)
+    return widgets.BatchShare(logits, example.y_train)
+
+
+MAKERS = {"LossCurve": widgets.LossCurve, "BatchShare": make_batch_share, "WhichBug": widgets.WhichBug}
+
+
+@pytest.fixture(scope="module", params=MAKERS)
+def view(request):
+    return MAKERS[request.param]()
+
+
+def unpack(table):
+    """What unpack() of shared.js does, once more."""
+    rows, whole, code, shift, numbers = table["shape"][0], [], 0, 0, []
+    for byte in base64.b64decode(table["bytes"]):
+        code |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            numbers.append((code >> 1) ^ -(code & 1))
+            code, shift = 0, 0
+    steps = np.array(numbers).reshape(rows, -1)
+    whole = steps.cumsum(axis=0).cumsum(axis=0)
+    return (whole / 10 ** table["places"]).reshape(table["shape"])
+
+
+def test_pack_rounds_and_nothing_else():
+    values = np.random.default_rng(0).normal(scale=30, size=(7, 5, 3))
+    table = pack(values)
+    assert table["shape"] == [7, 5, 3]
+    assert np.array_equal(unpack(table), np.round(values, 3))
+    with pytest.raises(ValueError, match="not finite"):
+        pack([[1.0, float("nan")]])
+
+
+@pytest.mark.parametrize(
+    ("x", "text"),
+    [(0.0225, "0.023"), (0.0225 - 1e-15, "0.023"), (-0.0001, "0.000"), (-1.5, "-1.500"), (2 / 3, "0.667")],
+)
+def test_halves_go_up_on_every_machine(x, text):
+    assert rounded(x) == text
+
+
+def test_words_for_what_is_too_small():
+    assert (decimals(0.0004), decimals(0.0006)) == ("less than 0.001", "0.001")
+    assert (percent(0.0004), percent(0.0125)) == ("less than 0.1\u00a0%", "1.3\u00a0%")
+
+
+def test_loss_curve_holds_the_surfaces_of_focal_lib():
+    view = widgets.LossCurve()
+    tables = {name: unpack(table) for name, table in view._tables.items()}
+    p_t = torch.arange(1, 100, dtype=torch.float64) / 100
+    plain, plain_slope = curve(p_t, 0.0)
+    for k in range(51):
+        loss, slope = curve(p_t, k / 10)
+        expected = {
+            "loss": loss, "gradient": -slope, "loss_ratio": loss / plain, "gradient_ratio": slope / plain_slope,
+        }  # fmt: skip
+        for name, values in expected.items():
+            assert np.abs(tables[name][k] - values.numpy()).max() <= 0.0005 + 1e-8
+        for name in ("loss", "gradient"):
+            shown = np.maximum(expected[name].numpy(), 1e-6)
+            assert np.abs(10 ** tables[f"log_{name}"][k] / shown - 1).max() < 0.002
+
+
+def test_loss_curve_draws_any_bug_that_can_be_drawn():
+    view = widgets.LossCurve(bug="scalar_alpha")
+    bug, right = unpack(view._tables["bug_loss"]), unpack(view._tables["loss"])
+    assert np.abs(bug - right / 4).max() <= 0.0007
+    view.bug = None
+    assert not [name for name in view._tables if name.startswith("bug_")]
+
+
+def test_batch_share_adds_up_and_alpha_never_moves_the_cumulative_picture():
+    view = make_batch_share()
+    shares, counts = unpack(view._tables["shares"]), unpack(view._tables["counts"])
+    assert np.abs(shares.sum(axis=-1) - 1).max() <= 0.002 and np.abs(counts.sum(axis=-1) - 1).max() <= 0.002
+    assert counts[1, 2:].sum() == pytest.approx(168 / 800, abs=0.001)  # the batch as it is
+    assert counts[0, 2:].sum() == pytest.approx(1 / 2, abs=0.001)
+    cumulative = unpack(view._tables["cumulative"])
+    assert (np.diff(cumulative, axis=-1) >= 0).all() and (cumulative[..., -1] == 1).all()
+    assert (np.diff(cumulative[:, :, 16], axis=0) <= 0).all()  # the more gamma, the less the easiest 80 % own
+
+
+def test_which_bug_asks_only_what_the_picture_answers():
+    view = widgets.WhichBug()
+    lines = unpack(view._tables["lines"])
+    for number, asked in enumerate(view._rounds):
+        right, *options = lines[:, number].T
+        answer = options.pop(asked["answer"])
+        assert len(set(asked["options"])) == 4
+        for other in (right, *options):
+            assert np.abs(answer - other).max() > 0.05
+
+
+@pytest.mark.parametrize(
+    ("bugs", "complaint"),
+    [
+        (["no_such_bug"] * 4, "no bug of the catalogue"),
+        (["scalar_alpha"] * 4, "4 to 10 different ids"),
+        (["alpha_stays_behind", "scalar_alpha", "easy_side_kept", "softmax_twice"], "no picture tells"),
+    ],
+)
+def test_which_bug_refuses_what_it_cannot_show(bugs, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        widgets.WhichBug(bugs)
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (lambda: widgets.LossCurve(gamma=7), "gamma must be between 0 and 5, got 7.0."),
+        (lambda: widgets.LossCurve(axis="round"), "axis must be one of linear, log, got 'round'."),
+        (lambda: widgets.LossCurve(bug="typo"), "bug must be one of mean_before_pt, "),
+        (lambda: widgets.WhichBug(round=11), "round must be between 1 and 10, got 11.0."),
+    ],
+)
+def test_bad_settings_get_one_sentence(make, complaint):
+    with pytest.raises(traitlets.TraitError, match=re.escape(complaint)):
+        make()
+
+
+def test_unknown_arguments_and_batches_are_refused():
+    with pytest.raises(TypeError, match="LossCurve has no 'gama'; it has name, hide, "):
+        widgets.LossCurve(gama=2)
+    with pytest.raises(ValueError, match="both classes"):
+        widgets.BatchShare(torch.zeros(3, 2), torch.zeros(3, dtype=torch.int64))
+
+
+def test_python_moves_the_view(view, monkeypatch):
+    """A change in Python is sent to the browser, snapped to the grid."""
+    sent = []
+    monkeypatch.setattr(view, "send_state", lambda key=None: sent.append(view.get_state(key)))
+    name, trait = next((n, t) for n, t in view.traits().items() if isinstance(t, Step))
+    setattr(view, name, trait.high - 0.3 * trait.step)
+    assert getattr(view, name) == trait.high
+    assert sent == [{name: trait.high}]
+
+
+def test_the_view_moves_python(view):
+    """What the browser sends when a reader moves a slider is seen by Python's observers."""
+    name, trait = next((n, t) for n, t in view.traits().items() if isinstance(t, Step))
+    seen = []
+    view.observe(lambda change: seen.append(change.new), names=name)
+    before = view.sentence()
+    setattr(view, name, trait.high)
+    view._handle_msg(
+        {"content": {"data": {"method": "update", "state": {name: trait.low}, "buffer_paths": []}}, "buffers": []}
+    )
+    assert seen[-1] == trait.low == getattr(view, name)
+    assert view.sentence() != before
+
+
+def test_every_host_gets_something(view):
+    """The live view, a picture for programs without widgets, and the sentence, which is also the picture's alt text."""
+    data, _ = view._repr_mimebundle_()
+    assert set(data) == {"text/plain", "image/png", "application/vnd.jupyter.widget-view+json"}
+    assert data["text/plain"] == repr(view) == view.sentence() and "0x" not in repr(view)
+    png = base64.b64decode(data["image/png"])
+    assert png.startswith(b"\x89PNG") and len(png) < 40_000
+    assert view._ipython_display_ is None
+
+
+def test_the_modules_import_nothing_and_know_no_loss(view):
+    code = view._esm if isinstance(view._esm, str) else str(view._esm)
+    assert "export default { render }" in code
+    assert not re.search(r"\bimport\b|https?:(?!//www\.w3\.org/2000/svg)|Math\.(log|exp|pow)\b", code)
+    assert all(color in view._css for color in plots.COLORS.values())
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_each_view_documents_its_traits(kind):
+    traits = getattr(widgets, kind).class_traits(limits=lambda limits: limits is not None)
+    assert len(traits) >= 3
+    for name in traits:
+        assert f"        {name}: " in getattr(widgets, kind).__doc__

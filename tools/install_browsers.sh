@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Install the three browsers that the tests drive, from Debian or Ubuntu's own packages, where one is missing.
+# Chromium runs every browser test; Firefox and WebKit (what Safari and all iPhones use) the liveness tests.
+set -euo pipefail
+
+if [[ "${1:-}" == --help ]]; then
+  sed -n '2,3s/^# //p' "$0"
+  exit
+fi
+packages=()
+command -v chromium chromium-browser google-chrome >/dev/null || packages+=(chromium)
+command -v firefox-esr firefox >/dev/null || packages+=(firefox-esr)
+command -v WebKitWebDriver >/dev/null || packages+=(webkit2gtk-driver)
+command -v Xvfb >/dev/null || packages+=(xvfb)
+if (( ${#packages[@]} )); then
+  run_as_root=$( (( EUID )) && echo sudo || true)
+  $run_as_root apt-get update --quiet
+  $run_as_root apt-get install --yes --quiet --no-install-recommends "${packages[@]}"
+fi
