@@ -18,6 +18,7 @@ __all__ = [
     "Scenes",
     "average_precision",
     "dense_loss",
+    "detect",
     "hard_example_loss",
     "make_detector",
     "make_scenes",
