@@ -168,11 +168,11 @@ def train_detector(model, criterion, scenes, *, steps=400, learning_rate=1e-2, s
     return losses
 
 
-@torch.no_grad()
 def detect(model, images):
     """Logits of shape (N, 2, S/2, S/2), on the CPU."""
     device = next(model.parameters()).device
-    return torch.cat([model(part.to(device)).cpu() for part in images.split(64)])
+    with torch.no_grad():
+        return torch.cat([model(part.to(device)).cpu() for part in images.split(64)])
 
 
 def average_precision(logits, scenes):

@@ -44,13 +44,13 @@ function render({ model, el }) {
       if (level < 5) return;
       svg.append(make("rect", {
         x: (second.x + (k % cells) * one).toFixed(2), y: (second.y + Math.floor(k / cells) * one).toFixed(2),
-        width: (one + 0.3).toFixed(2), height: (one + 0.3).toFixed(2), fill: HEAT[Math.min(9, Math.floor(level / 5))],
+        width: one.toFixed(2), height: one.toFixed(2), "shape-rendering": "crispEdges", fill: HEAT[Math.min(9, Math.floor(level / 5))],
       }));
     });
     for (const { x, y } of [{ x: 0, y: 22 }, second]) {
       svg.append(make("circle", { class: "live-ring", cx: x + (object[1] + 0.5) * one, cy: y + (object[0] + 0.5) * one, r: 5 * one }));
     }
-    HEAT.forEach((colour, k) => svg.append(make("rect", { x: second.x + (k * side) / 10, y: second.y + side + 6, width: side / 10 + 0.3, height: 8, fill: colour })));
+    HEAT.forEach((colour, k) => svg.append(make("rect", { x: second.x + (k * side) / 10, y: second.y + side + 6, width: side / 10, height: 8, "shape-rendering": "crispEdges", fill: colour })));
     svg.append(
       make("text", { class: "live-small", x: second.x, y: second.y + side + 30 }, "1/100 000"),
       make("text", { class: "live-small", x: second.x + side, y: second.y + side + 30, "text-anchor": "end" }, "all of it"),

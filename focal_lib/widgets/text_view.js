@@ -40,7 +40,7 @@ function render({ model, el }) {
   function draw(width) {
     const [order, loss, factor, share] = ["order", "loss", "factor", "share"].map((name) => now(name));
     const svg = make("svg", { width, role: "img", "aria-label": say() });
-    const room = width - 66;
+    const room = width - 116; // what the longest number after a bar needs
     let y = 16;
     for (const k of order) {
       for (const line of lines(texts[k], width)) {
@@ -49,7 +49,7 @@ function render({ model, el }) {
       }
       svg.append(
         make("rect", { class: "live-bar", x: 0, y: y - 10, width: Math.max(1, share[k] * room), height: 12 }),
-        make("text", { class: "live-share", x: share[k] * room + 6, y }, `${(share[k] * 100).toFixed(1)}\u00a0%`),
+        make("text", { x: share[k] * room + 6, y }, percent(share[k])),
       );
       y += 18;
       const facts = make("text", { class: "live-small", x: 0, y });
