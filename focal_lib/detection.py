@@ -132,7 +132,7 @@ def hard_example_loss(logits, targets, counted, negatives=3):
     return (loss[is_object].sum() + hardest.sum()) / objects
 
 
-def train_detector(model, criterion, scenes, *, steps=300, learning_rate=2e-2, seed=0):
+def train_detector(model, criterion, scenes, *, steps=300, learning_rate=1e-2, seed=0):
     """Train in place with Adam on random batches of 8 images; returns the loss of every step.
 
     Args:
