@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 COLAB := .venv-colab
 PARTS := $(wildcard requirements/*.txt requirements/node/*.json)
 
-.PHONY: help book test wheel colab lab notebooks bundle lock clean
+.PHONY: help book test wheel colab lab notebooks applied-evidence bundle lock clean
 
 help:
 	@echo "make book       build the site from the stored notebook outputs"
@@ -13,6 +13,7 @@ help:
 	@echo "make colab      run all notebooks from the wheel alone, on the book's versions and on Colab's"
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make notebooks  re-execute all notebooks and store their outputs"
+	@echo "make applied-evidence  rerun the many seeds behind the text and the detection chapter (an hour on two cores)"
 	@echo "make bundle     one zip for a classroom without a network: site, notebooks, wheel"
 	@echo "make lock       pin what is installed now in requirements/constraints.txt"
 	@echo "make clean      remove the environment and everything built"
@@ -57,6 +58,10 @@ test: $(VENV)/all-ready book
 colab: wheel $(COLAB)/ready
 	$(BIN)/python tools/run_from_wheel.py dist/*.whl
 	$(COLAB)/bin/python tools/run_from_wheel.py dist/*.whl --colab
+
+applied-evidence: $(VENV)/all-ready
+	$(BIN)/python benchmarks/text.py
+	$(BIN)/python benchmarks/detection.py
 
 bundle: book wheel
 	$(BIN)/python tools/bundle.py dist/*.whl

@@ -1,8 +1,9 @@
 """Write focal_lib/results/detection.csv.gz: the detection chapter's losses on the miniature detector, over many seeds.
 
 A seed draws the training and the test images, the initial weights and the order of the batches, the same for every
-loss, so that losses can be compared in pairs. Each run sees 400 batches of 8 images, "long" runs 1 600; learning rate
-0.01 for all. One short run takes about 6 seconds on one core.
+loss, so that losses can be compared in pairs. Each run sees 300 batches of 8 images, "long" runs 1 200. The learning
+rate is 0.01 for all, chosen from 0.003, 0.01 and 0.02 on seed 0, which is not among these: 0.02 is better for gamma 0
+and 1, but with gamma 2 some runs do not learn at all; 0.01 serves all. One short run takes about 5 seconds on one core.
 """
 
 import argparse
@@ -27,12 +28,11 @@ from focal_lib.detection import (
 
 OUT = Path(__file__).parent.parent / "focal_lib" / "results" / "detection.csv.gz"
 COLUMNS = ["loss", "gamma", "alpha", "seed", "metric", "value"]
-SHORT, LONG = 400, 1600
+SHORT, LONG = 300, 1200
 
 # (loss, gamma, alpha, prior, steps); gamma 0 with alpha 0.5 is half of cross-entropy, which is the same to Adam
 RUNS = [
     *(("focal", gamma, alpha, 0.01, SHORT) for gamma in (0, 0.5, 1, 2, 5) for alpha in (0.25, 0.5, 0.75)),
-    ("focal", 0, 0.9, 0.01, SHORT),
     ("hard examples", 0, 0.5, 0.01, SHORT),
     ("prior 0.5", 0, 0.5, 0.5, SHORT),
     ("prior 0.5", 1, 0.25, 0.5, SHORT),
@@ -59,14 +59,16 @@ def run_seed(seed, train_images=1000, test_images=300):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=10, help="number of seeds, from 0 (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, default=10, help="number of seeds, from 1 (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=OUT, help="default: %(default)s")
     arguments = parser.parse_args()
     if arguments.seeds < 1:
         parser.error(f"--seeds must be at least 1, got {arguments.seeds}.")
     os.environ["TQDM_DISABLE"] = "1"  # in the workers: one bar for all runs, not one for each
-    work = Parallel(arguments.jobs, return_as="generator")(delayed(run_seed)(seed) for seed in range(arguments.seeds))
+    work = Parallel(arguments.jobs, return_as="generator")(
+        delayed(run_seed)(seed) for seed in range(1, arguments.seeds + 1)
+    )
     rows = [row for rows in tqdm(work, total=arguments.seeds, unit="seed") for row in rows]
     pd.DataFrame(rows, columns=COLUMNS).to_csv(arguments.out, index=False, compression={"method": "gzip", "mtime": 0})
 

@@ -192,13 +192,13 @@ def _batches_of_like_length(order, lengths, generator):
     return [batches[k] for k in torch.randperm(len(batches), generator=generator)]
 
 
-@torch.no_grad()
 def predict(model, ids, mask):
     """Log-probabilities of shape (N, C), on the CPU."""
     model.eval()
     device = model.head.weight.device
     pairs = zip(ids.split(256), mask.split(256), strict=True)
-    return torch.cat([model(i.to(device), m.to(device)).cpu() for i, m in pairs])
+    with torch.no_grad():
+        return torch.cat([model(i.to(device), m.to(device)).cpu() for i, m in pairs])
 
 
 def scores(log_p, target, names=LABELS):

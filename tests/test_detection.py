@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -18,6 +19,8 @@ from focal_lib.detection import (
     make_scenes,
     train_detector,
 )
+from focal_lib.widgets import CellLoss
+from focal_lib.widgets.detection_view import levels
 
 ROOT = Path(__file__).parent.parent
 
@@ -156,6 +159,43 @@ def test_training_refuses_no_steps_and_stops_at_nan(scenes):
         train_detector(make_detector(0), dense_loss, scenes, steps=0)
     with pytest.raises(FloatingPointError, match="became nan at step 0"):
         train_detector(make_detector(0), lambda *a: dense_loss(*a) * math.nan, scenes, steps=2)
+
+
+def two_networks():
+    """A network that says 0.01 everywhere, and one that finds the object but for a probability of a half."""
+    scene = make_scenes(1, seed=0)
+    new = torch.full_like(scene.targets[0], math.log(0.01 / 0.99))
+    better = torch.where(scene.targets[0] == 1, 0.0, new)
+    return {"New": new, "Better": better}, scene
+
+
+def test_the_view_says_who_owns_the_loss():
+    """By hand: the object costs -log 0.01, each of the 2 * 1 016 - 1 background answers -log 0.99."""
+    logits, scene = two_networks()
+    view = CellLoss(scene.images[0, 0], logits, scene.targets[0], scene.counted[0], gamma=0.0)
+    background = 2 * (32 * 32 - 8) - 1
+    share = math.log(0.01) / (math.log(0.01) + background * math.log(0.99))
+    assert f"New, γ = 0.0: the object's cell owns {100 * share:.1f}" in str(view)
+    view.network = "second"
+    share = math.log(0.5) / (math.log(0.5) + background * math.log(0.99))
+    assert f"Better, γ = 0.0: the object's cell owns {100 * share:.1f}" in str(view)
+    assert view.shares(5.0, "second").sum() == pytest.approx(1)
+    image, heat, _ = view.picture().axes
+    assert (image.get_title(), heat.get_title()) == ("image", "loss of each cell")
+    row, column = scene.targets[0].amax(0).nonzero()[0].tolist()
+    assert np.unravel_index(heat.images[0].get_array().argmax(), (32, 32)) == (row, column)
+
+
+def test_the_heat_map_has_a_level_for_each_tenth_of_a_decade():
+    assert levels(np.array([0.0, 1e-9, 1e-5, 1e-3, 0.1, 1.0])).tolist() == [0, 0, 0, 20, 40, 50]
+
+
+def test_the_view_refuses_one_network_and_other_shapes():
+    logits, scene = two_networks()
+    parts = scene.images[0, 0], scene.targets[0], scene.counted[0]
+    for wrong in ({"New": logits["New"]}, logits | {"Better": logits["Better"][:, :4]}):
+        with pytest.raises(ValueError, match="expected two networks' logits"):
+            CellLoss(parts[0], wrong, *parts[1:])
 
 
 def test_the_stored_runs_are_complete():

@@ -14,6 +14,7 @@ from torch import nn
 
 from focal_lib import focal_loss
 from focal_lib.text import LABELS, NoteClassifier, encode, fine_tune, label_indices, load_notes, predict, scores
+from focal_lib.widgets import TextRanking
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -192,6 +193,40 @@ def test_scores_against_numbers_made_by_hand():
     assert result["macro_f1"] == pytest.approx((4 / 5 + 1 / 2 + 1) / 4)
     with pytest.raises(ValueError, match="'order' is missing"):
         scores(log_p, torch.tensor([0, 0, 0, 1, 1, 3]))
+
+
+RANKED = {
+    "texts": ["easy and common", "hard and common", "easy and rare"],
+    "labels": ["none", "none", "stop"],
+    "p_t": [0.9, 0.4, 0.7],
+    "weights": [0.5, 0.5, 8.0],
+}
+
+
+def test_the_view_puts_the_most_expensive_text_first():
+    """Shares by hand: of -log p_t, times (1 - p_t)**2, times the weights."""
+    view = TextRanking(**RANKED, gamma=0.0)
+    assert "“hard and common” (none, p_t = 0.40): 66.5\u00a0% of the loss of these 3 notes, 66.5\u00a0% under" in str(
+        view
+    )
+    view.gamma = 2.0
+    assert "“hard and common” (none, p_t = 0.40): 90.9\u00a0% of the loss" in str(view)
+    view.alpha = "balanced"
+    assert "“easy and rare” (stop, p_t = 0.70): 60.8\u00a0% of the loss" in str(view)
+    labels = [label.get_text().split("\n")[0] for label in view.picture().axes[0].get_yticklabels()]
+    assert labels == ["easy and rare", "hard and common", "easy and common"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"p_t": [0.9, 0.4]}, "must have one length, got 3, 3, 2 and 3"),
+        ({"p_t": [0.9, 0.4, 1.0]}, "strictly between 0 and 1, got 0.4 to 1.0"),
+    ],
+)
+def test_the_view_refuses_bad_input(change, message):
+    with pytest.raises(ValueError, match=message):
+        TextRanking(**(RANKED | change))
 
 
 def test_the_library_does_not_import_transformers():

@@ -24,7 +24,9 @@ import importlib
 
 _MODULES = {
     "BatchShare": "batch_share",
+    "CellLoss": "detection_view",
     "LossCurve": "loss_curve",
+    "TextRanking": "text_view",
     "TrainingPanel": "training_panel",
     "WhichBug": "which_bug",
 }

@@ -3,7 +3,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 
 function make(tag, attributes = {}, ...children) {
-  const svg = /^(svg|g|path|line|rect|circle|text|tspan|title|pattern|defs|polygon)$/.test(tag);
+  const svg = /^(svg|g|path|line|rect|circle|text|tspan|title|pattern|defs|polygon|image)$/.test(tag);
   const node = svg ? document.createElementNS(SVG, tag) : document.createElement(tag);
   for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
   node.append(...children);

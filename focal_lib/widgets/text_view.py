@@ -1,0 +1,83 @@
+"""A few texts, ordered by what the loss cares about: gamma and the class weights change the order."""
+
+import numpy as np
+import torch
+
+from .. import plots
+from ..losses import focal_loss
+from .view import Choice, LiveView, Step, module, pack, percent
+
+__all__ = ["TextRanking"]
+
+
+class TextRanking(LiveView):
+    """Texts with their p_t, loss and share of the loss, the most expensive first.
+
+    ::
+
+        TextRanking(texts, labels, p_t, weights=[1.0, 4.0], gamma=2.0)
+
+    Args:
+        texts: a list of N short texts.
+        labels: the true class of each, as words.
+        p_t: what a trained model gives to the true class of each, N numbers strictly between 0 and 1.
+        weights: the class weight of each text's class, N positive numbers.
+        gamma: focusing parameter, 0 to 5 in steps of 0.1.
+        alpha: "none", or "balanced" for the class weights.
+        hide: any of "gamma", "alpha", "presets", "reset", "link".
+        name: what the view is called in a link.
+
+    Raises:
+        ValueError: lists of different lengths, or a p_t that is not strictly between 0 and 1.
+
+    Explained in chapter 08.
+    """
+
+    _esm = module("text_view.js")
+    gamma = Step(2.0, 0, 5, 0.1)
+    alpha = Choice("none", "balanced")
+
+    def __init__(self, texts, labels, p_t, weights, **kwargs):
+        if not len(texts) == len(labels) == len(p_t) == len(weights):
+            lengths = f"{len(texts)}, {len(labels)}, {len(p_t)} and {len(weights)}"
+            raise ValueError(f"texts, labels, p_t and weights must have one length, got {lengths}.")
+        if not all(0 < p < 1 for p in p_t):
+            raise ValueError(f"p_t must lie strictly between 0 and 1, got {min(p_t)} to {max(p_t)}.")
+        super().__init__(**kwargs)
+        self._facts = {"texts": list(texts), "labels": list(labels), "p_t": list(p_t), "weights": list(weights)}
+        every = [[self.losses(g, a) for a in ("none", "balanced")] for g in self.traits()["gamma"].grid().tolist()]
+        loss = np.array(every)  # (gamma, alpha, text)
+        self._tables = {
+            "loss": pack(loss),
+            "factor": pack(loss / loss[:1, :1]),
+            "share": pack(loss / loss.sum(axis=2, keepdims=True)),
+            "order": pack(np.argsort(-loss, axis=2, kind="stable"), places=0),
+        }
+
+    def losses(self, gamma, alpha):
+        """The loss of each text, float64 array of shape (N,)."""
+        p_t = torch.tensor(self._facts["p_t"], dtype=torch.float64)
+        log_p = torch.stack([p_t, 1 - p_t], dim=1).log()
+        loss = focal_loss(log_p, torch.zeros(len(p_t), dtype=torch.int64), gamma=gamma, reduction="none").numpy()
+        return loss * np.array(self._facts["weights"]) if alpha == "balanced" else loss
+
+    def sentence(self):
+        loss, plain = self.losses(self.gamma, self.alpha), self.losses(0.0, "none")
+        first = int(np.argmax(loss))
+        facts = self._facts
+        weighted = "with" if self.alpha == "balanced" else "without"
+        return (
+            f"At γ = {self.gamma:.1f} {weighted} class weights the most expensive note is “{facts['texts'][first]}” "
+            f"({facts['labels'][first]}, p_t = {facts['p_t'][first]:.2f}): {percent(loss[first] / loss.sum())} of the "
+            f"loss of these {len(loss)} notes, {percent(plain[first] / plain.sum())} under cross-entropy."
+        )
+
+    def picture(self):
+        loss, facts = self.losses(self.gamma, self.alpha), self._facts
+        order = np.argsort(-loss, kind="stable")
+        figure, ax = plots.axes("share of the loss of these notes", "", height=0.42 * len(loss) + 1)
+        names = [f"{facts['texts'][k]}\n{facts['labels'][k]}, $p_t$ = {facts['p_t'][k]:.2f}" for k in order]
+        ax.barh(names, loss[order] / loss.sum(), color=plots.COLORS["focal"])
+        ax.tick_params(axis="y", labelsize=8)
+        ax.invert_yaxis()
+        return figure
