@@ -30,6 +30,8 @@ PREDICT_FORMAT = 'letters such as "A" or "AC", or "none"'
 EVIDENCE_FORMAT = 'a dict such as {"logits": [[2.0, 0.0]], "labels": [1]}, or "none" if there is nothing to expose'
 OPTIMIZER_TRAP = "is a parameter now: an optimizer that gets hold of it trains it, and makes the loss small that way"
 
+MOVED = {"logits": torch.zeros(1, 2), "labels": torch.tensor([0]), "alpha": torch.tensor([1.0, 4.0]), "device": "meta"}
+
 
 @dataclass(frozen=True)
 class Feedback:
@@ -195,9 +197,13 @@ class Exercise:
             return Feedback(False, f"A fix is a loss to call; got {type(loss).__name__}.")
         if loss in (focal_loss, FocalLoss, sigmoid_focal_loss):
             return Feedback(False, "That is the library's own loss. Mend the code under review, in torch.")
+        if trap := self._trained_weights(loss):
+            return Feedback(False, f"You mended one fault and made another. {trap}")
         now = _BinaryDiagnosis(loss, seed) if self.binary else diagnose(loss, seed=seed)
         if now.stopped:
             return Feedback(False, f"Your loss could not be tested, because {now.stopped}.")
+        if inspect.isclass(loss) and isinstance(moved := _outcome(loss, MOVED), str):
+            return Feedback(False, f"On another device it fails, with weights and batch moved there: {moved}")
         remark = now.violations.pop(MINOR, None)
         before = {name: example for name, example in self.before.violations.items() if name != MINOR}
         still = [name for name in now.violations if name in before]
@@ -213,8 +219,6 @@ class Exercise:
             return Feedback(False, f"{how} {self._proof(now, still[0])}")
         if lost := [name for name in now.untested if name not in self.before.untested and name != MINOR]:
             return Feedback(False, f"Keep all arguments: {lost[0]} cannot be tested, because {now.untested[lost[0]]}.")
-        if inspect.isclass(loss) and (trap := self._trained_weights(loss)):
-            return Feedback(False, f"You mended one fault and made another. {trap}")
         polite = f" A remark: {remark}." if remark else ""
         return Feedback(True, f"Right. {self._reveal()}{polite}")
 
@@ -229,8 +233,12 @@ class Exercise:
         return f"{name}{self._proof(now, fresh[0])}"
 
     def _trained_weights(self, loss):
-        trained = next(iter(loss(alpha=torch.ones(2)).named_parameters()), None)
-        return f"{trained[0]} {OPTIMIZER_TRAP}." if trained else None
+        """A sentence if a module class made its weights a parameter, which no property looks at."""
+        try:
+            names = [name for name, _ in loss(alpha=torch.ones(2)).named_parameters()] if inspect.isclass(loss) else []
+        except Exception:
+            return None  # it cannot be built; the diagnosis says why
+        return f"{names[0]} {OPTIMIZER_TRAP}." if names else None
 
     def _reveal(self):
         """What it was, and where such code was seen."""

@@ -155,7 +155,7 @@ WRONG_FIXES = [  # a fix that newcomers write, and what it must be told
     ("03_exponent", twice_weighted, "The first fault is still there"),
     ("04_two_sides", sides_swapped, "positives are 3 times what they should be, negatives are 0.333 times"),
     ("05_left_behind", TrainedWeights, "an optimizer that gets hold of it trains it"),
-    ("07_the_table", twice_weighted, "The first fault is still there"),
+    ("07_the_table", twice_weighted, "One fault is mended, not all"),
     ("08_certain", clamped, "mended one fault and made another. Clamping kills the gradient of the worst mistakes"),
     ("09_nobody_asked", dropped_rows, "The first fault is still there"),
     ("10_wrong_side", without_alpha, "Keep all arguments"),

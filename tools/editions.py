@@ -18,8 +18,8 @@ from otter.assign import main as otter_assign
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parent))
-from run_notebooks import first_code_cell, run
-from setup_cell import SETUP_CELL, SETUP_METADATA
+from run_notebooks import run
+from setup_cell import write_setup_cell
 
 ROOT = Path(__file__).parent.parent
 MASTERS = ROOT / "notebooks" / "masters"
@@ -82,9 +82,7 @@ def clean(notebook):
             cell.metadata.pop(key, None)
         if tags:
             cell.metadata["tags"] = tags
-    setup = first_code_cell(notebook)
-    setup.source = SETUP_CELL
-    setup.metadata.update(SETUP_METADATA)
+    write_setup_cell(notebook)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook
 
