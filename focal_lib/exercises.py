@@ -1,0 +1,366 @@
+"""Feedback for the spot-the-bug exercises: predict what breaks, expose it with an input, fix it.
+
+No answer is stored here. Each answer is checked by running code: the loss under review, a right one, and
+:func:`~focal_lib.diagnosis.diagnose`. The exercises are the notebooks in ``notebooks/exercises``.
+"""
+
+import inspect
+import json
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from .bugs import CATALOGUE
+from .cases import make_cases, numbers
+from .diagnosis import diagnose
+from .losses import FocalLoss, focal_loss, sigmoid_focal_loss
+from .properties import PROPERTIES
+
+__all__ = ["TOTAL", "Exercise", "Feedback", "pick", "shuffled"]
+
+TOTAL = 12
+PARTS = ("predict", "expose", "fix")
+PROGRESS_FILE = "focal_progress.json"
+EVIDENCE = {"logits", "labels", "alpha", "gamma", "reduction", "ignore_index", "device"}
+MOST_NUMBERS = 10_000
+MINOR = "wrong_alpha_length_is_refused"  # good manners: worth a remark, and no reason to turn a fix down
+PREDICT_FORMAT = 'letters such as "A" or "AC", or "none"'
+EVIDENCE_FORMAT = 'a dict such as {"logits": [[2.0, 0.0]], "labels": [1]}, or "none" if there is nothing to expose'
+OPTIMIZER_TRAP = "is a parameter now: an optimizer that gets hold of it trains it, and makes the loss small that way"
+
+MOVED = {"logits": torch.zeros(1, 2), "labels": torch.tensor([0]), "alpha": torch.tensor([1.0, 4.0]), "device": "meta"}
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """The answer to an answer: ``ok``, and why in words."""
+
+    ok: bool
+    text: str
+    sign: str = ""
+
+    def __repr__(self):
+        return f"{self.sign or '✗✓'[self.ok]} {self.text}"
+
+
+def shuffled(slug, losses):
+    """Letters for these losses, in an order that depends on the exercise's slug only: ``{"A": loss, ...}``."""
+    return dict(zip("ABCDEFGH", random.Random(slug).sample(losses, len(losses)), strict=False))
+
+
+def pick(slug, losses):
+    """One of these losses; which one depends on the exercise's slug only."""
+    return random.Random(slug).choice(losses)
+
+
+class Exercise:
+    """One exercise: a loss under review, and what to predict about it.
+
+    Args:
+        slug: the name of the exercise, for the progress file.
+        loss: the loss under review, a function or a Module class with arguments ``logits, labels`` and any of
+            ``alpha, gamma, reduction, ignore_index``.
+        binary: True if a right loss is :func:`~focal_lib.losses.sigmoid_focal_loss`.
+        options: what to choose from, by letter. Either names of properties, of which the broken ones are to be
+            found; or losses, of which those that compute the same as the loss under review are to be found.
+    """
+
+    def __init__(self, slug, loss, binary=False, **options):
+        self.slug, self.loss, self.binary, self.options = slug, loss, binary, options
+        self.before = _BinaryDiagnosis(loss) if binary else diagnose(loss)
+
+    def __repr__(self):
+        if any(callable(option) for option in self.options.values()):
+            return f"Which of {', '.join(self.options)} is it?"
+        statements = [f"{letter}  {PROPERTIES[name].statement}" for letter, name in self.options.items()]
+        return "\n".join(["Which of these break? Zero, one or more.", *statements])
+
+    def predict(self, answer):
+        """Check letters against what the loss really does; returns :class:`Feedback`."""
+        return self._note("predict", self.check_predict(answer))
+
+    def expose(self, evidence):
+        """Run the loss under review and a right one on this input; returns :class:`Feedback`."""
+        return self._note("expose", self.check_expose(evidence))
+
+    def fix(self, loss, seed=0):
+        """Diagnose a mended loss; returns :class:`Feedback`."""
+        return self._note("fix", self.check_fix(loss, seed))
+
+    def check_predict(self, answer):
+        """As :meth:`predict`, without a note in the progress file."""
+        if answer is ...:
+            return Feedback(False, f"predict: nothing yet. Replace the ... by {PREDICT_FORMAT}.", "○")
+        if not isinstance(answer, str):
+            return Feedback(False, f"An answer is {PREDICT_FORMAT}; got {type(answer).__name__}.")
+        letters = set() if answer.strip().lower() == "none" else set(answer.upper()) - set(" ,")
+        if letters - set(self.options) or not (letters or answer.strip()):
+            return Feedback(False, f"An answer is {PREDICT_FORMAT}, from {', '.join(self.options)}; got {answer!r}.")
+        true = {letter: found for letter, option in self.options.items() if (found := self._truth(option))}
+        for letter in sorted(letters - set(true)):
+            return Feedback(False, f"Not {letter}. {self._why_not(self.options[letter])}")
+        if missing := len(set(true) - letters):
+            return Feedback(False, "Something does break." if not letters else f"Right so far; {missing} missing.")
+        reasons = [f"{letter}: {found}" for letter, found in true.items()]
+        return Feedback(True, "Right. " + (" ".join(reasons) or "Nothing breaks: every property holds."))
+
+    def _truth(self, option):
+        """Why this option is one to choose, in words; None if it is not."""
+        if not callable(option):
+            return self.before.violations.get(option)
+        return None if _first_difference(option, self.loss, self.binary) else "the same numbers on every input tried."
+
+    def _why_not(self, option):
+        if callable(option):
+            return _first_difference(option, self.loss, self.binary)
+        if option in self.before.untested:
+            return f"That cannot be tested here: {self.before.untested[option]}."
+        return f"This holds here, on every case tried: {PROPERTIES[option].statement}"
+
+    def check_expose(self, evidence):
+        """As :meth:`expose`, without a note in the progress file."""
+        if evidence is ...:
+            return Feedback(False, f"expose: nothing yet. Replace the ... by {EVIDENCE_FORMAT}.", "○")
+        if isinstance(evidence, str) and evidence.strip().lower() == "none":
+            if self.before.ok:
+                return Feedback(True, "Right: no input exposes this code, because nothing is wrong with it.")
+            return Feedback(False, "There is an input that exposes this code. Start from what you predicted.")
+        try:
+            case = self._read(evidence)
+        except (TypeError, ValueError, RuntimeError) as error:
+            return Feedback(False, f"Evidence is {EVIDENCE_FORMAT}. {str(error).splitlines()[0]}")
+        right = _outcome(self._right, case, self.binary)
+        if isinstance(right, str):
+            return Feedback(False, f"A right loss refuses this input ({right}). Proof needs an input that is allowed.")
+        if difference := _difference(_outcome(self.loss, case, self.binary), right):
+            return Feedback(True, f"Exposed. {difference}")
+        lacks = ", ".join(self._lacks(case))
+        return Feedback(
+            False, f"Both give {_say(right)}, so this proves nothing. It has {lacks or 'everything but luck'}."
+        )
+
+    @property
+    def _right(self):
+        return sigmoid_focal_loss if self.binary else FocalLoss if inspect.isclass(self.loss) else focal_loss
+
+    def _read(self, evidence):
+        """Evidence as a dict of tensors and settings; raises with one sentence on what is wrong."""
+        if not isinstance(evidence, dict):
+            raise TypeError(f"Got {type(evidence).__name__}.")
+        if unknown := set(evidence) - EVIDENCE:
+            raise ValueError(f"It has no {sorted(map(str, unknown))[0]!r}; it may have {', '.join(sorted(EVIDENCE))}.")
+        if missing := {"logits", "labels"} - set(evidence):
+            raise ValueError(f"It lacks {sorted(missing)[0]!r}.")
+        case = {name: value for name, value in evidence.items() if value is not None}
+        known = set(inspect.signature(self.loss).parameters) | {"logits", "labels", "device"}
+        if unknown := set(case) - known:
+            raise ValueError(f"The code under review has no {sorted(unknown)[0]}.")
+        case["logits"] = torch.as_tensor(case["logits"], dtype=torch.float32)
+        case["labels"] = torch.as_tensor(case["labels"]).to(torch.float32 if self.binary else torch.int64)
+        if case["logits"].numel() > MOST_NUMBERS:
+            raise ValueError(f"At most {MOST_NUMBERS} logits; got {case['logits'].numel()}.")
+        if "alpha" in case and not self.binary:
+            case["alpha"] = torch.as_tensor(case["alpha"], dtype=torch.float32)
+        if str(case.get("device", "cpu")) not in ("cpu", "meta"):
+            raise ValueError(f'"device" is "cpu" or "meta", which every machine has; got {case["device"]!r}.')
+        return case
+
+    def _lacks(self, case):
+        """What this input does not exercise, in words."""
+        known, alpha = inspect.signature(self.loss).parameters, case.get("alpha")
+        labels, gamma = case["labels"].flatten(), case.get("gamma", 2.0)
+        if len(labels) == 1:
+            yield "one example only"
+        elif len(labels.unique()) == 1:
+            yield "one class only among its labels"
+        if "alpha" in known and not self.binary:
+            if alpha is None:
+                yield "no alpha"
+            elif alpha.numel() and (alpha == alpha.flatten()[0]).all():
+                yield "the same alpha for every class"
+        if "gamma" in known:
+            yield "focusing switched off, by gamma 0" if gamma == 0 else f"gamma {gamma:g}"
+        if case["logits"].abs().max() < 20:
+            yield "no logit beyond 20"
+        if "ignore_index" in known and not (labels == case.get("ignore_index", -100)).any():
+            yield "no ignored label"
+        if inspect.isclass(self.loss) and case.get("device", "cpu") == "cpu":
+            yield "everything on the CPU"
+
+    def check_fix(self, loss, seed=0):
+        """As :meth:`fix`, without a note in the progress file."""
+        if loss is ...:
+            return Feedback(False, "fix: nothing yet. Replace the ... by your loss.", "○")
+        if not callable(loss):
+            return Feedback(False, f"A fix is a loss to call; got {type(loss).__name__}.")
+        if loss in (focal_loss, FocalLoss, sigmoid_focal_loss):
+            return Feedback(False, "That is the library's own loss. Mend the code under review, in torch.")
+        if trap := self._trained_weights(loss):
+            return Feedback(False, f"You mended one fault and made another. {trap}")
+        now = _BinaryDiagnosis(loss, seed) if self.binary else diagnose(loss, seed=seed)
+        if now.stopped:
+            return Feedback(False, f"Your loss could not be tested, because {now.stopped}.")
+        if inspect.isclass(loss) and isinstance(moved := _outcome(loss, MOVED), str):
+            return Feedback(False, f"On another device it fails, with weights and batch moved there: {moved}")
+        remark = now.violations.pop(MINOR, None)
+        before = {name: example for name, example in self.before.violations.items() if name != MINOR}
+        still = [name for name in now.violations if name in before]
+        fresh = [name for name in now.violations if name not in before]
+        if "runs_with_defaults" in fresh:
+            return Feedback(False, f"Your loss does not run: {now.violations['runs_with_defaults']}")
+        if fresh and not still and before:
+            return Feedback(False, f"You mended one fault and made another. {self._name_new(now, fresh)}")
+        if fresh:
+            return Feedback(False, f"This breaks something new. {self._name_new(now, fresh)}")
+        if still:
+            how = "The first fault is still there." if len(still) == len(before) else "One fault is mended, not all."
+            return Feedback(False, f"{how} {self._proof(now, still[0])}")
+        if lost := [name for name in now.untested if name not in self.before.untested and name != MINOR]:
+            return Feedback(False, f"Keep all arguments: {lost[0]} cannot be tested, because {now.untested[lost[0]]}.")
+        polite = f" A remark: {remark}." if remark else ""
+        return Feedback(True, f"Right. {self._reveal()}{polite}")
+
+    def _proof(self, now, name):
+        statement = f"It breaks this: {PROPERTIES[name].statement} " if name in PROPERTIES else ""
+        return f"{statement}Proof: {now.violations[name]}"
+
+    def _name_new(self, now, fresh):
+        """The misconception behind a new fault, if the catalogue knows it, and a counter-example."""
+        known = [CATALOGUE[id] for id in now.suspects if id not in self.before.suspects]
+        name = f"{known[0].title}: {known[0].symptom} " if known else ""
+        return f"{name}{self._proof(now, fresh[0])}"
+
+    def _trained_weights(self, loss):
+        """A sentence if a module class made its weights a parameter, which no property looks at."""
+        try:
+            names = [name for name, _ in loss(alpha=torch.ones(2)).named_parameters()] if inspect.isclass(loss) else []
+        except Exception:
+            return None  # it cannot be built; the diagnosis says why
+        return f"{names[0]} {OPTIMIZER_TRAP}." if names else None
+
+    def _reveal(self):
+        """What it was, and where such code was seen."""
+        if self.before.ok:
+            return "There was nothing to mend."
+        bugs = [CATALOGUE[id] for id in self.before.suspects if self.before.explained[id] != [MINOR]]
+        return " ".join(f"It was: {bug.title} ({bug.id}). Seen: {bug.source}." for bug in bugs) or "It is mended."
+
+    def _note(self, part, feedback):
+        if not feedback.ok:
+            return feedback
+        try:
+            found = _read_progress()
+            found[self.slug] = [p for p in PARTS if p == part or p in found.get(self.slug, [])]
+            draft = Path(PROGRESS_FILE + ".new")
+            draft.write_text(json.dumps(found, indent=1))
+            draft.replace(PROGRESS_FILE)
+        except (OSError, ValueError) as error:
+            return Feedback(True, f"{feedback.text}\n  (Progress was not saved: {error})")
+        return feedback
+
+    def progress(self):
+        """The parts solved here and the exercises found so far, from the file beside the notebook, in one line."""
+        try:
+            found = _read_progress()
+        except (OSError, ValueError) as error:
+            return Feedback(False, f"No progress to show: {error}")
+        parts = [f"{part} {'✓' if part in found.get(self.slug, []) else '✗'}" for part in PARTS]
+        done = sum(set(PARTS) <= set(solved) for solved in found.values())
+        return Feedback(done == TOTAL, f"Here: {', '.join(parts)}. {done} of {TOTAL} found.", "★")
+
+
+def _read_progress():
+    path = Path(PROGRESS_FILE)
+    try:
+        found = json.loads(path.read_text()) if path.exists() else {}
+        assert all(set(solved) <= set(PARTS) for solved in found.values())
+    except (AssertionError, AttributeError, TypeError, ValueError):
+        raise ValueError(f"{path} is damaged; delete it to start anew.") from None
+    return found
+
+
+# --- running a loss on one input -----------------------------------------------------------------------------------
+
+
+def _outcome(loss, case, binary=False):
+    """What a loss does with an input: its value, gradient and the labels afterwards; or an error, as text."""
+    settings = {n: v for n, v in case.items() if n not in ("logits", "labels", "device")}
+    device = case.get("device", "cpu")
+    logits = case["logits"].clone().to(device).requires_grad_()
+    labels = case["labels"].clone().to(device)
+    try:
+        if inspect.isclass(loss):
+            loss, settings = loss(**settings).to(device), {}
+        value = loss(logits, labels, **settings)
+        (slope,) = torch.autograd.grad(value.sum(), logits)
+    except Exception as error:
+        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    return {"the loss": value.detach(), "the gradient": slope, "the labels afterwards": labels}
+
+
+def _difference(ours, right):
+    """In words, what differs between two outcomes; None if nothing does."""
+    if isinstance(ours, str) or isinstance(right, str):
+        return None if ours == right else f"This code: {_say(ours)}. A right loss: {_say(right)}."
+    for what in ours:
+        a, b = ours[what], right[what]
+        if a.shape != b.shape:
+            return f"{what} has shape {tuple(a.shape)}; of a right loss: {tuple(b.shape)}."
+        if a.device.type != "meta" and not torch.allclose(a, b.to(a.dtype), rtol=1e-3, atol=1e-5, equal_nan=True):
+            return f"Here {what}: {numbers(a)}. Of a right loss: {numbers(b)}."
+    return None
+
+
+def _say(outcome):
+    if isinstance(outcome, str):
+        return outcome
+    value = outcome["the loss"]
+    return f"a result of shape {tuple(value.shape)}" if value.device.type == "meta" else f"the loss {numbers(value)}"
+
+
+def _first_difference(ours, theirs, binary):
+    """In words, the first small case in which two losses differ; None if they agree on all."""
+    for case in make_cases(dtype=torch.float32)[2:]:
+        inputs = {"logits": case.input, "labels": case.target, "alpha": case.alpha}
+        if binary:
+            yes = (case.input > 0).float()
+            inputs = {"logits": case.input.roll(1, dims=1), "labels": yes, "alpha": 0.25}
+        outcomes = [_outcome(loss, inputs) for loss in (ours, theirs)]
+        if _difference(*outcomes):
+            setting = f"logits {numbers(inputs['logits'])}, labels {numbers(inputs['labels'])}"
+            return f"For {setting} that gives {_say(outcomes[0])}; here it is {_say(outcomes[1])}."
+    return None
+
+
+class _BinaryDiagnosis:
+    """The counterpart of ``diagnose`` for a sigmoid loss: how far off are positives and negatives?"""
+
+    def __init__(self, loss, seed=0):
+        self.violations, self.untested, self.suspects, self.stopped = {}, {}, [], None
+        generator = torch.Generator().manual_seed(seed)
+        for alpha, gamma in ((0.25, 2.0), (0.9, 1.0), (0.25, 0.0)):
+            case = {"logits": torch.randn(2, 6, generator=generator) * 3, "alpha": alpha, "gamma": gamma}
+            case["labels"] = torch.tensor([[1.0], [0.0]]).repeat(1, 6)
+            for reduction in ("none", "sum", "mean"):
+                outcomes = [_outcome(f, {**case, "reduction": reduction}) for f in (loss, sigmoid_focal_loss)]
+                self._compare(outcomes, f"alpha {alpha}, gamma {gamma:g}, reduction {reduction}")
+
+    def _compare(self, outcomes, setting):
+        ours, right = outcomes
+        if self.violations or not (difference := _difference(ours, right)):
+            return
+        if isinstance(ours, str) or ours["the loss"].shape != (2, 6):
+            self.violations["runs_with_defaults" if isinstance(ours, str) else setting] = f"{setting}: {difference}"
+            return
+        ratios = (ours["the loss"] / right["the loss"]).mean(1).tolist()
+        words = [f"{side} are {ratio:.3g} times what they should be" for side, ratio in zip(SIDES, ratios, strict=True)]
+        self.violations["sides"] = f"{setting}: " + ", ".join(words) + "."
+
+    @property
+    def ok(self):
+        return not self.violations
+
+
+SIDES = ("positives", "negatives")

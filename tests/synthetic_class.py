@@ -1,0 +1,220 @@
+"""A class to grade: honest submissions of all kinds, and hostile ones. Each comes with what it must get.
+
+Every attack is bounded, so that it does no harm where a limit fails.
+"""
+
+import json
+import os
+import shutil
+
+from exercise_notebooks import MASTERS, ROOT, SLUGS, STUDENTS
+
+ANSWERS = ("prediction =", "evidence =", "def fixed_loss", "fixed_loss =", "class FixedLoss")
+
+NAIVE_POWER = """def fixed_loss(logits, labels, gamma=2.0, reduction="mean"):
+    nll = F.cross_entropy(logits, labels, reduction="none")
+    loss = (1 - torch.exp(-nll)) ** gamma * nll
+    return {"none": loss, "sum": loss.sum(), "mean": loss.mean()}[reduction]"""
+
+ENDLESS_CALL = """def fixed_loss(logits, labels, gamma=2.0, reduction="mean"):
+    while True:
+        pass"""
+
+EXIT_IN_CALL = """def fixed_loss(logits, labels, gamma=2.0, reduction="mean"):
+    import os
+    os._exit(0)"""
+
+NO_NUMBER = '''def fixed_loss(logits, labels, gamma=2.0, reduction="mean"):
+    return "right"'''
+
+TO_EVERY_FILE = """import json, os
+for fd in range(3, 16):
+    try:
+        for _ in range({times}):
+            os.write(fd, {data})
+    except OSError:
+        pass"""
+
+FORK_BOMB = """import os, time
+for _ in range(30):
+    if os.fork() == 0:
+        time.sleep(2)
+        os._exit(0)"""
+
+MANY_FILES = """for k in range(8):
+    with open(f"part{k}", "wb") as file:
+        file.write(bytes(15 << 20))"""
+
+FILES_ELSEWHERE = """opened = []
+for place in ("/x", "/dev/shm/x", "/usr/x", "/var/tmp/x", "/sandboxed.py"):
+    try:
+        opened.append(open(place, "a"))
+    except OSError:
+        pass
+raise OSError(f"LEAK {opened}" if opened else "nowhere to write")"""
+
+DELETING = """import shutil
+for place in ("@VICTIM@", "@FOLDER@"):
+    shutil.rmtree(place)"""
+
+READING_OTHERS = """import os
+places = ["@FOLDER@", "@REPO@/notebooks", "@REPO@/tools", "@REPO@/tests", "/home", "/etc/passwd"]
+seen = [place for place in places if os.path.exists(place)]
+raise OSError(f"LEAK {seen}" if seen else "nothing to read")"""
+
+REPLACED_CHECKER = """import types
+import focal_lib.exercises
+right = lambda answer: True
+exercise = types.SimpleNamespace(predict=right, expose=right, fix=right)
+focal_lib.exercises.Exercise.check_fix = lambda *answers: True"""
+
+PATCHED_TORCH = """import torch
+torch.allclose = torch.equal = lambda *a, **k: True
+torch.Tensor.__eq__ = torch.Tensor.__le__ = lambda a, b: True"""
+
+FORGED = b'{"errors": {}, "predict": null, "expose": null, "fix": {"class": false, "call": [], "build": []}}'
+
+# name: (code put before the answers, words in the reason, whether nothing of it can be graded)
+ATTACKS = {
+    "endless loop": ("while True:\n    pass", "20 s of CPU time", True),
+    "memory bomb": ("import torch\nhoard = [torch.zeros(1 << 28) for _ in range(6)]", "ran out of memory", True),
+    "memory bomb in Python": ("hoard = [bytearray(1 << 30) for _ in range(6)]", "ran out of memory", True),
+    "fork bomb": (FORK_BOMB, "Operation not permitted", False),
+    "subprocess": ("import subprocess\nsubprocess.run(['/bin/true'], check=True)", "Operation not permitted", False),
+    "large file": ("with open('large', 'wb') as f:\n    f.write(bytes(17 << 20))", "File too large", False),
+    "many files": (MANY_FILES, "No space left on device", False),
+    "files elsewhere": (FILES_ELSEWHERE, "nowhere to write", False),
+    "loopback": ("import socket\nsocket.create_connection(('127.0.0.1', @PORT@), timeout=5)", "raised", False),
+    "deleting": (DELETING, "No such file or directory", False),
+    "reading others": (READING_OTHERS, "nothing to read", False),
+    "sys.exit": ("import sys\nsys.exit(0)", "ended the program (sys.exit)", True),
+    "os._exit": ("import os\nos._exit(0)", "it ended the program (exit status 0)", True),
+    "kernel kill": ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "its process was killed", True),
+    "kill all": ("import os\nfor process in (-1, 1):\n    os.kill(process, 9)", "", True),
+    "segfault": ("import ctypes\nctypes.string_at(0)", "SIGSEGV", True),
+    "replaced checker": (REPLACED_CHECKER, "", False),
+    "patched torch": (PATCHED_TORCH, "", False),
+    "100 MB printed": ("for _ in range(100):\n    print('x' * (1 << 20))", "", False),
+    "100 MB replied": (TO_EVERY_FILE.format(times=100, data="b'x' * (1 << 20)"), "more than 4 MB in one reply", True),
+    "deep reply": (TO_EVERY_FILE.format(times=1, data="b'[' * 100_000 + b'\\n'"), "not JSON", True),
+    "forged reply": (TO_EVERY_FILE.format(times=1, data=repr(FORGED + b"\n")), "", False),
+}
+
+
+def submission(slug, answers, before=None):
+    """A student notebook with answers filled in: {"prediction": source, "evidence": source, "fix": source}."""
+    notebook = json.loads((STUDENTS[SLUGS.index(slug)]).read_text())
+    cells = notebook["cells"]
+    for cell in cells:
+        source = "".join(cell["source"])
+        for part, starts in (("predict", ANSWERS[:1]), ("expose", ANSWERS[1:2]), ("fix", ANSWERS[2:])):
+            if cell["cell_type"] == "code" and source.startswith(starts) and part in answers:
+                cell["source"] = answers[part]
+    if before:
+        first = next(k for k, cell in enumerate(cells) if "".join(cell["source"]).startswith("prediction ="))
+        cell = {"cell_type": "code", "id": "attack", "metadata": {}, "outputs": [], "execution_count": None}
+        cells.insert(first, {**cell, "source": before})
+    return json.dumps(notebook)
+
+
+def solutions(slug):
+    """The three answers of the master, as sources."""
+    cells = json.loads(MASTERS[SLUGS.index(slug)].read_text())["cells"]
+    sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    predict, expose = (source for source in sources if source.endswith("# SOLUTION"))
+    (fix,) = (source for source in sources if "# BEGIN SOLUTION" in source)
+    return {"predict": predict, "expose": expose, "fix": fix}
+
+
+def honest(number):
+    """(notebook, scores) of one honest submission, of seven kinds."""
+    slug = SLUGS[number % len(SLUGS)]
+    right = solutions(slug)
+    kind = number // len(SLUGS) % 7
+    if kind == 0:
+        return submission(slug, right), [1, 1, 1]
+    if kind == 1:
+        return submission(slug, {}), [0, 0, 0]
+    if kind == 2:
+        return submission(slug, {"predict": right["predict"]}), [1, 0, 0]
+    if kind == 3:
+        return submission(slug, {**right, "predict": 'prediction = "ABCD"'}), [0, 1, 1]
+    if kind == 4:
+        return submission("01_one_number", {**solutions("01_one_number"), "fix": NAIVE_POWER}), [1, 1, 0]
+    if kind == 5:  # an experiment of the student's own fails
+        return submission(slug, right, before="%matplotlib inline\nundefined_name + 1"), [1, 1, 1]
+    return submission(slug, {**right, "expose": 'evidence = {"logits": [[0.0, 0.0]]}'}), [1, 0, 1]
+
+
+def write(folder, size, port, victim):
+    """Write a class of this size; returns {student: (scores or None where it could not be graded, words)}."""
+    folder.mkdir()
+    expected = {}
+    places = {"@PORT@": str(port), "@VICTIM@": str(victim), "@FOLDER@": str(folder), "@REPO@": str(ROOT)}
+    for name, (code, words, stops) in ATTACKS.items():
+        for place, value in places.items():
+            code = code.replace(place, value)
+        (folder / f"{name}.ipynb").write_text(submission("01_one_number", {}, before=code))
+        expected[f"{name}.ipynb"] = (None if stops else [0, 0, 0], words)
+    right = solutions("01_one_number")
+    calls = {
+        "endless call": (ENDLESS_CALL, "20 s of CPU time"),
+        "exit in call": (EXIT_IN_CALL, "it ended the program"),
+        "no number": (NO_NUMBER, "could not convert"),
+    }
+    for name, (code, words) in calls.items():
+        (folder / f"{name}.ipynb").write_text(submission("01_one_number", {**right, "fix": code}))
+        expected[f"{name}.ipynb"] = ([1, 1, 0], words)
+    expected |= damaged(folder)
+    expected |= odd_names(folder, right)
+    number = 0
+    while len(expected) < size:
+        notebook, scores = honest(number)
+        (folder / f"student {number:03d}").mkdir()
+        (folder / f"student {number:03d}" / "homework.ipynb").write_text(notebook)
+        expected[f"student {number:03d}"] = (scores, "")
+        number += 1
+    return expected
+
+
+def damaged(folder):
+    """Files that are no submissions."""
+    (folder / "malformed.ipynb").write_text('{"cells": [')
+    (folder / "deep.ipynb").write_text("[" * 100_000)
+    (folder / "no notebook.ipynb").write_text('{"cells": 3}')
+    (folder / "empty.ipynb").write_text("")
+    (folder / "empty folder").mkdir()
+    shutil.copy(ROOT / "notebooks" / "02_loss_curve.ipynb", folder / "wrong.ipynb")
+    with open(folder / "100 MB of outputs.ipynb", "wb") as file:
+        file.truncate(100 << 20)
+    os.mkfifo(folder / "pipe.ipynb")
+    (folder / "link.ipynb").symlink_to(MASTERS[0])
+    return {
+        "malformed.ipynb": (None, "it is not a notebook"),
+        "deep.ipynb": (None, "it is not a notebook"),
+        "no notebook.ipynb": (None, "it is not a notebook"),
+        "empty.ipynb": (None, "it is empty"),
+        "empty folder": (None, "holds no notebook"),
+        "wrong.ipynb": (None, "none of the exercises"),
+        "100 MB of outputs.ipynb": (None, "it has 100 MB; the limit is 20 MB"),
+        "pipe.ipynb": (None, "not a plain file"),
+        "link.ipynb": (None, "it is a link"),
+    }
+
+
+def odd_names(folder, right):
+    """Right submissions under names that trip programs up."""
+    names = ["Zoë Ünal-Ørsted", "李小龙", "ست", "=cmd()", "a'b\"c;d", "-rf", "n\newline", "Kim", "kim.ipynb"]
+    expected = {}
+    for name in names:
+        path = folder / name
+        if not name.endswith(".ipynb"):
+            path.mkdir()
+            path = path / "homework.ipynb"
+        path.write_text(submission("01_one_number", right))
+        expected[name] = ([1, 1, 1], "Another submission has the same name." if "im" in name else "")
+    twice = folder / "handed in twice"
+    twice.mkdir()
+    (twice / "homework.ipynb").write_text(submission("01_one_number", right))
+    (twice / "homework (1).ipynb").write_text(submission("01_one_number", {}))
+    return expected | {"handed in twice": ([1, 1, 1], "")}

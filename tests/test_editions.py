@@ -1,0 +1,105 @@
+"""`make editions`: from masters to student notebooks and autograder zips, and the ways it says no."""
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import nbformat
+import pytest
+from exercise_notebooks import MASTERS, ROOT, STUDENTS
+
+TOOL = str(ROOT / "tools" / "editions.py")
+
+
+def editions(*arguments):
+    return subprocess.run([sys.executable, TOOL, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT)
+
+
+def last_line(result):
+    return result.stderr.strip().splitlines()[-1]
+
+
+@pytest.fixture
+def students(tmp_path):
+    return shutil.copytree(STUDENTS[0].parent, tmp_path / "exercises")
+
+
+def test_the_stored_editions_are_fresh():
+    result = editions("--verify")
+    assert result.returncode == 0, result.stderr
+
+
+def test_verify_fails_on_any_difference(students):
+    changed, missing, extra = (students / STUDENTS[k].name for k in (0, 1, 2))
+    notebook = nbformat.read(changed, as_version=4)
+    notebook.cells[4].source += "\n"
+    nbformat.write(notebook, changed)
+    missing.unlink()
+    shutil.copy(extra, students / "99_extra.ipynb")
+    metadata = json.loads(extra.read_text())
+    metadata["metadata"]["note"] = "mine"
+    extra.write_text(json.dumps(metadata))
+    result = editions("--verify", "--students", students)
+    assert result.returncode == 1
+    for words in (
+        f"{changed.name} differs from its master's edition, first in cell 5.",
+        f"{missing.name} is missing.",
+        f"{extra.name} differs from its master's edition.",
+        "99_extra.ipynb has no master.",
+        "Run: make editions",
+    ):
+        assert words in result.stderr
+    assert not missing.exists()  # verifying writes nothing
+
+
+def test_one_master_becomes_a_notebook_without_and_a_zip_with_the_tests(tmp_path):
+    masters = tmp_path / "masters"
+    masters.mkdir()
+    shutil.copy(MASTERS[0], masters)
+    shutil.copy(MASTERS[0].parent / "assignment.yml", masters)
+    result = editions("--masters", masters, "--students", tmp_path / "s", "--zips", tmp_path / "z")
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "s" / MASTERS[0].name).read_text() == STUDENTS[0].read_text()
+    with zipfile.ZipFile(tmp_path / "z" / f"{MASTERS[0].stem}.zip") as archive:
+        names = set(archive.namelist())
+        assert {f"tests/{part}.py" for part in ("predict", "expose", "fix")} | {"run_autograder", "setup.sh"} <= names
+        assert b"exercise.check_fix(fixed_loss, seed=1).ok" in archive.read("tests/fix.py")
+        assert b"focal-lib @ git+https://" in archive.read("environment.yml")
+
+
+def without_solutions(notebook):
+    notebook.cells = [cell for cell in notebook.cells if "SOLUTION" not in cell.source]
+
+
+def without_a_question(notebook):
+    notebook.cells = [cell for cell in notebook.cells if "name: expose" not in cell.source]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (without_solutions, "lacks solution cells: each of its three questions needs one."),
+        (without_a_question, "must have the questions predict, expose, fix, in this order; it has ['predict', 'fix']."),
+    ],
+)
+def test_a_master_that_is_none_is_refused_in_one_sentence(tmp_path, spoil, words):
+    notebook = nbformat.read(MASTERS[0], as_version=4)
+    spoil(notebook)
+    nbformat.write(notebook, tmp_path / "01_spoilt.ipynb")
+    result = editions("--masters", tmp_path, "--students", tmp_path / "s")
+    assert result.returncode == 2 and words in last_line(result) and "01_spoilt.ipynb" in last_line(result)
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_file_that_is_no_notebook_is_refused_in_one_sentence(tmp_path):
+    (tmp_path / "01_text.ipynb").write_text("not JSON")
+    result = editions("--masters", tmp_path)
+    assert result.returncode == 2 and "01_text.ipynb is not a notebook" in last_line(result)
+
+
+@pytest.mark.parametrize("folder", ["", "no_such_folder"])
+def test_a_folder_without_masters_is_refused_in_one_sentence(tmp_path, folder):
+    result = editions("--masters", tmp_path / folder)
+    assert result.returncode == 2 and "holds no notebook; expected a folder of masters." in last_line(result)

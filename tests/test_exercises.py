@@ -1,0 +1,372 @@
+"""The exercises: stubs fail, solutions pass, and wrong answers are told why."""
+
+import functools
+import json
+import re
+import stat
+import subprocess
+import sys
+import tempfile
+
+import nbformat
+import pytest
+import torch
+import torch.nn.functional as F
+from exercise_notebooks import MASTERS, ROOT, SLUGS, STUDENTS, answers, code_cells, run_code
+from torch import nn
+
+from focal_lib import FocalLoss, focal_loss
+from focal_lib.exercises import PARTS, PROGRESS_FILE, TOTAL, Exercise, Feedback, pick, shuffled
+
+sys.path.insert(0, str(ROOT / "tools"))
+from setup_cell import SETUP_CELL
+
+MASTER = {path.stem: path for path in MASTERS}
+STUDENT = {path.stem: path for path in STUDENTS}
+
+
+@functools.cache
+def variables(path):
+    with tempfile.TemporaryDirectory() as folder:
+        return run_code(path, folder)
+
+
+def check(exercise, part, answer, **options):
+    return getattr(exercise, f"check_{part}")(answer, **options)
+
+
+# --- the ladder ----------------------------------------------------------------------------------------------------
+
+
+def test_there_are_as_many_as_promised():
+    assert len(SLUGS) == TOTAL >= 10 and set(STUDENT) == set(MASTER)
+    toc = (ROOT / "_toc.yml").read_text()
+    assert [slug for slug in re.findall(r"notebooks/exercises/(\w+)", toc)] == SLUGS
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("slug", SLUGS)
+def test_stub_fails_and_solution_passes(slug, part):
+    stub, solution = variables(STUDENT[slug]), variables(MASTER[slug])
+    exercise = stub["exercise"]
+    assert not check(exercise, part, answers(stub)[part]).ok
+    assert check(exercise, part, answers(solution)[part]).ok
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_solutions_pass_on_other_random_cases(slug):
+    solution = variables(MASTER[slug])
+    assert all(check(solution["exercise"], "fix", answers(solution)["fix"], seed=seed).ok for seed in (1, 2))
+
+
+def test_one_has_no_bug_one_has_two_and_the_rest_have_one():
+    exercises = {slug: variables(MASTER[slug])["exercise"] for slug in SLUGS}
+    assert [slug for slug, exercise in exercises.items() if exercise.before.ok] == ["06_suspicious_names"]
+    two = exercises["11_two_at_once"].before
+    assert {"detached_focus", "alpha_unused"} <= set(two.suspects)  # by the guess: as good as unused, on the first case
+
+
+def test_both_directions_occur():
+    by_letter = {slug: variables(MASTER[slug])["exercise"].options for slug in SLUGS}
+    kinds = {slug: {callable(option) for option in options.values()} for slug, options in by_letter.items()}
+    assert kinds["01_one_number"] == {False} and kinds["10_wrong_side"] == kinds["03_exponent"] == {True}
+
+
+# --- feedback ------------------------------------------------------------------------------------------------------
+
+
+def reduced(loss, reduction):
+    return {"none": loss, "sum": loss.sum(), "mean": loss.mean()}[reduction]
+
+
+def nll_of(logits, labels):
+    return F.cross_entropy(logits, labels, reduction="none")
+
+
+def focus(nll, gamma):
+    return (-torch.expm1(-nll.clamp_min(1e-30))) ** gamma
+
+
+def naive_power(logits, labels, gamma=2.0, reduction="mean"):
+    nll = nll_of(logits, labels)
+    return reduced((1 - torch.exp(-nll)) ** gamma * nll, reduction)
+
+
+def clamped(logits, labels, gamma=2.0, reduction="mean"):
+    p_t = torch.exp(-nll_of(logits, labels)).clamp(1e-6, 1 - 1e-6)
+    return reduced((1 - p_t) ** gamma * -torch.log(p_t), reduction)
+
+
+def by_label(logits, labels, alpha=None, gamma=2.0, reduction="mean"):
+    nll = nll_of(logits, labels)
+    return reduced((1.0 if alpha is None else alpha[labels]) * focus(nll, gamma) * nll, reduction)
+
+
+def without_none(logits, labels, alpha=0.25, gamma=2.0, reduction="mean"):
+    nll = nll_of(logits, labels)
+    return reduced(alpha[labels] * focus(nll, gamma) * nll, reduction)
+
+
+def twice_weighted(logits, labels, alpha=None, gamma=2.0, reduction="mean"):
+    nll, weighted = nll_of(logits, labels), F.cross_entropy(logits, labels, alpha, reduction="none")
+    return reduced((1.0 if alpha is None else alpha[labels]) * focus(nll, gamma) * weighted, reduction)
+
+
+def without_alpha(logits, labels, gamma=2.0, reduction="mean"):
+    nll = nll_of(logits, labels)
+    return reduced(focus(nll, gamma) * nll, reduction)
+
+
+def still_detached(logits, labels, alpha=None, gamma=2.0, reduction="mean"):
+    nll = nll_of(logits, labels)
+    return reduced(focus(nll, gamma).detach() * F.cross_entropy(logits, labels, alpha, reduction="none"), reduction)
+
+
+def dropped_rows(logits, labels, gamma=2.0, ignore_index=-100, reduction="mean"):
+    nll = F.cross_entropy(logits, labels, ignore_index=-100, reduction="none")
+    loss = focus(nll, gamma) * nll
+    return loss.sum() / (labels != -100).sum() if reduction == "mean" else reduced(loss, reduction)
+
+
+def sides_swapped(logits, labels, alpha=0.25, gamma=2.0, reduction="mean"):
+    nll = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+    return reduced((alpha * (1 - labels) + (1 - alpha) * labels) * focus(nll, gamma) * nll, reduction)
+
+
+def nothing(logits, labels, **settings):
+    return None
+
+
+class TrainedWeights(nn.Module):
+    def __init__(self, alpha=None, gamma=2.0, reduction="mean"):
+        super().__init__()
+        self.alpha = None if alpha is None else nn.Parameter(alpha.clone())
+        self.gamma, self.reduction = gamma, reduction
+
+    def forward(self, logits, labels):
+        nll, weighted = nll_of(logits, labels), F.cross_entropy(logits, labels, self.alpha, reduction="none")
+        return reduced(focus(nll, self.gamma) * weighted, self.reduction)
+
+
+WRONG_FIXES = [  # a fix that newcomers write, and what it must be told
+    ("01_one_number", naive_power, "mended one fault and made another. NaN gradients below gamma = 1"),
+    ("02_idle_alpha", without_none, "does not run"),
+    ("02_idle_alpha", without_alpha, "Keep all arguments"),
+    ("03_exponent", twice_weighted, "The first fault is still there"),
+    ("04_two_sides", sides_swapped, "positives are 3 times what they should be, negatives are 0.333 times"),
+    ("05_left_behind", TrainedWeights, "an optimizer that gets hold of it trains it"),
+    ("07_the_table", twice_weighted, "One fault is mended, not all"),
+    ("08_certain", clamped, "mended one fault and made another. Clamping kills the gradient of the worst mistakes"),
+    ("09_nobody_asked", dropped_rows, "The first fault is still there"),
+    ("10_wrong_side", without_alpha, "Keep all arguments"),
+    ("11_two_at_once", still_detached, "One fault is mended, not all. It breaks this: The gradient is the slope"),
+    ("12_review", nothing, "does not run"),
+    ("12_review", focal_loss, "the library's own loss"),
+    ("05_left_behind", FocalLoss, "the library's own loss"),
+    ("12_review", 3, "A fix is a loss to call; got int."),
+]
+
+
+@pytest.mark.parametrize(("slug", "loss", "words"), WRONG_FIXES)
+def test_a_wrong_fix_is_told_why(slug, loss, words):
+    feedback = variables(STUDENT[slug])["exercise"].check_fix(loss)
+    assert not feedback.ok and words in feedback.text, feedback
+
+
+def test_another_right_way_is_right_with_a_remark():
+    """Indexing by the label is what most people write; it overlooks a weight too many, which is no reason to fail."""
+    for slug in ("02_idle_alpha", "03_exponent", "07_the_table", "10_wrong_side", "11_two_at_once", "12_review"):
+        feedback = variables(STUDENT[slug])["exercise"].check_fix(by_label)
+        assert feedback.ok and "A remark: 4 weights for 3 classes were accepted" in feedback.text, feedback
+
+
+def test_the_bug_is_named_once_it_is_mended():
+    for slug, title in (("01_one_number", "One p_t for the whole batch"), ("12_review", "It was: Softmax twice")):
+        solution = variables(MASTER[slug])
+        assert title in check(solution["exercise"], "fix", answers(solution)["fix"]).text
+
+
+ORDINARY = {"logits": [[1.0, 0.0], [0.0, 1.0]], "labels": [0, 1]}
+WRONG_EVIDENCE = [
+    ("01_one_number", {"logits": [[1.0, 0.0]], "labels": [0]}, "one example only"),
+    ("02_idle_alpha", {**ORDINARY, "alpha": 0.5}, "A right loss refuses this input"),
+    ("03_exponent", ORDINARY, "no alpha"),
+    ("03_exponent", {**ORDINARY, "alpha": [1.0, 1.0]}, "the same alpha for every class"),
+    ("05_left_behind", {**ORDINARY, "alpha": [1.0, 4.0]}, "everything on the CPU"),
+    ("05_left_behind", {**ORDINARY, "device": "cuda"}, '"device" is "cpu" or "meta"'),
+    ("06_suspicious_names", ORDINARY, "so this proves nothing"),
+    ("08_certain", {**ORDINARY, "gamma": 0.5}, "no logit beyond 20"),
+    ("08_certain", {"logits": [[50.0, 0.0]], "labels": [0]}, "gamma 2"),
+    ("09_nobody_asked", ORDINARY, "no ignored label"),
+    ("01_one_number", "none", "There is an input that exposes this code"),
+    ("01_one_number", [1, 2], "Evidence is a dict such as"),
+    ("01_one_number", {"logits": [[1.0, 0.0]]}, "It lacks 'labels'."),
+    ("01_one_number", {**ORDINARY, "size": 3}, "It has no 'size'"),
+    ("01_one_number", {**ORDINARY, "alpha": [1.0, 2.0]}, "The code under review has no alpha."),
+    ("01_one_number", {"logits": [[1.0], [1.0, 2.0]], "labels": [0, 1]}, "Evidence is a dict such as"),
+    ("01_one_number", {"logits": [[0.0] * 20_000], "labels": [0]}, "At most 10000 logits; got 20000."),
+    ("01_one_number", {"logits": [[1.0, 0.0]], "labels": [7]}, "A right loss refuses this input"),
+]
+
+
+@pytest.mark.parametrize(("slug", "evidence", "words"), WRONG_EVIDENCE)
+def test_wrong_evidence_is_told_why(slug, evidence, words):
+    feedback = variables(STUDENT[slug])["exercise"].check_expose(evidence)
+    assert not feedback.ok and words in feedback.text, feedback
+
+
+WRONG_PREDICTIONS = [
+    ("01_one_number", "B", "Not B. This holds here, on every case tried: At gamma = 0, focal loss is cross-entropy."),
+    ("01_one_number", "A", "Right so far; 1 missing."),
+    ("01_one_number", "none", "Something does break."),
+    ("01_one_number", "X", "from A, B, C, D; got 'X'"),
+    ("01_one_number", "", "An answer is letters"),
+    ("01_one_number", 3, "An answer is letters"),
+    ("03_exponent", "B", "Not B. For logits"),
+    ("06_suspicious_names", "A", "Not A. This holds here"),
+]
+
+
+@pytest.mark.parametrize(("slug", "prediction", "words"), WRONG_PREDICTIONS)
+def test_a_wrong_prediction_is_told_why(slug, prediction, words):
+    feedback = variables(STUDENT[slug])["exercise"].check_predict(prediction)
+    assert not feedback.ok and words in feedback.text, feedback
+
+
+def test_letters_may_be_written_in_any_way():
+    exercise = variables(STUDENT["01_one_number"])["exercise"]
+    assert all(exercise.check_predict(answer).ok for answer in ("AC", "ca", "A, C"))
+
+
+def test_a_property_that_cannot_be_tested_is_not_said_to_hold():
+    exercise = Exercise("x", without_alpha, A="alpha_scales_its_class")
+    assert exercise.check_predict("A").text.startswith("Not A. That cannot be tested here")
+
+
+def test_letters_depend_on_the_slug_alone():
+    losses = [naive_power, clamped, by_label, nothing]
+    assert shuffled("a", losses) == shuffled("a", losses) and pick("a", losses) is pick("a", losses)
+    assert len({tuple(shuffled(str(k), losses).values()) for k in range(9)}) > 1
+    assert len({pick(str(k), losses) for k in range(9)}) > 1
+
+
+# --- numbers in the prose ------------------------------------------------------------------------------------------
+
+
+def test_softmax_twice_has_the_floor_that_exercise_12_names():
+    floor = variables(STUDENT["12_review"])["team_loss"](torch.tensor([[100.0, 0.0]]), torch.tensor([0]))
+    assert 0.022 < floor < 0.023
+
+
+def test_exercise_3_a_weight_of_4_acts_like_more_than_40():
+    team_loss = variables(STUDENT["03_exponent"])["team_loss"]
+    easy = torch.tensor([[0.0, 4.0]]), torch.tensor([1])
+    four, one = (team_loss(*easy, torch.tensor([1.0, weight])) for weight in (4.0, 1.0))
+    assert four / one > 40
+
+
+# --- progress ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def solved():
+    return variables(MASTER["01_one_number"])
+
+
+def test_progress_survives_a_restart_and_stays_in_the_folder(tmp_path, monkeypatch, solved):
+    home, here = tmp_path / "home", tmp_path / "notebooks"
+    home.mkdir()
+    here.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(here)
+    exercise = solved["exercise"]
+    assert "predict ✗, expose ✗, fix ✗. 0 of 12 found." in repr(exercise.progress())
+    assert not list(here.iterdir())
+    for part in ("fix", "expose"):
+        assert getattr(exercise, part)(answers(solved)[part]).ok
+    assert not exercise.predict("B").ok
+    code = (
+        "from focal_lib.exercises import Exercise; from focal_lib import focal_loss\n"
+        "exercise = Exercise('01_one_number', focal_loss); print(exercise.progress())\n"
+        "exercise.predict('none'); print(exercise.progress())"  # right about this loss, which has no fault
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8")
+    assert "predict ✗, expose ✓, fix ✓. 0 of 12 found." in out.stdout
+    assert "predict ✓, expose ✓, fix ✓. 1 of 12 found." in out.stdout
+    assert [path.name for path in here.iterdir()] == [PROGRESS_FILE] and not list(home.iterdir())
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"01_one_number": 3}', '{"01_one_number": ["won"]}'])
+def test_a_damaged_progress_file_is_named_and_kept(tmp_path, monkeypatch, solved, damage):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / PROGRESS_FILE).write_text(damage)
+    feedback = solved["exercise"].predict(answers(solved)["predict"])
+    assert feedback.ok and f"{PROGRESS_FILE} is damaged; delete it to start anew." in feedback.text
+    assert "is damaged" in repr(solved["exercise"].progress())
+    assert (tmp_path / PROGRESS_FILE).read_text() == damage
+
+
+def test_a_folder_that_cannot_be_written_does_not_stop_the_feedback(tmp_path, monkeypatch, solved):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / (PROGRESS_FILE + ".new")).mkdir()  # root may write into folders without permission to write
+    feedback = solved["exercise"].predict(answers(solved)["predict"])
+    assert feedback.ok and "Progress was not saved" in feedback.text
+
+
+def test_all_found(tmp_path, monkeypatch, solved):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / PROGRESS_FILE).write_text(json.dumps({slug: list(PARTS) for slug in SLUGS}))
+    assert solved["exercise"].progress().ok and "12 of 12 found" in repr(solved["exercise"].progress())
+
+
+def test_feedback_shows_its_verdict():
+    assert repr(Feedback(True, "Yes.")) == "✓ Yes." and repr(Feedback(False, "No.")) == "✗ No."
+
+
+# --- the student notebooks -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=STUDENTS, ids=lambda path: path.stem)
+def path(request):
+    return request.param
+
+
+def test_first_screen(path):
+    first = nbformat.read(path, as_version=4).cells[0].source
+    assert first.startswith(f"# {int(path.stem[:2])}. ")
+    for promise in (
+        "**The story.**",
+        "**What it is meant to be:**",
+        "**Allowed:**",
+        "**Found**",
+        "**Time:**",
+        "**GPU:**",
+    ):
+        assert promise in first
+    assert int(re.search(r"\*\*Time:\*\* (\d+) minutes", first)[1]) <= 20
+
+
+def test_cells(path):
+    cells = code_cells(path)
+    assert cells[0].source == SETUP_CELL
+    assert all(len([line for line in cell.source.splitlines() if line.strip()]) <= 15 for cell in cells[1:])
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    kinds = {output.output_type for cell in cells for output in cell.outputs}
+    assert "error" not in kinds
+    for cell in cells:
+        if any("image/png" in output.get("data", {}) for output in cell.outputs):
+            assert len(cell.metadata["mystnb"]["image"]["alt"]) > 20
+    for name in ("prediction", "evidence"):
+        assert f"{name} = ..." in [cell.source for cell in cells]
+
+
+def test_three_hints_and_the_way_on(path):
+    last = nbformat.read(path, as_version=4).cells[-1].source
+    assert re.findall(r"<summary>(Hint \d)", last) == ["Hint 1", "Hint 2", "Hint 3"]
+    link = re.search(r"\*\*Next:\*\* \[.*\]\((.*)\)", last)
+    assert (path.parent / link[1]).is_file() if link else path == STUDENTS[-1]
+
+
+def test_student_notebooks_need_no_grader(path):
+    assert "otter" not in path.read_text().lower()
+    assert not path.stat().st_mode & stat.S_IXUSR
