@@ -93,9 +93,9 @@ def test_the_snapshot_holds_the_working_tree(tmp_path):
     assert (tmp_path / "focal_lib" / "losses.py").read_bytes() == (ROOT / "focal_lib" / "losses.py").read_bytes()
 
 
-def test_a_column_replaces_itself_and_keeps_the_others(monkeypatch, tmp_path):
-    monkeypatch.setattr("run_from_wheel.TABLES", tmp_path)
-    store("t.csv", "B", {"01": "1 s", "gone": "2 s"})
-    store("t.csv", "A", {"01": "3 s", "02": "4 s"})
-    store("t.csv", "A", {"01": "5 s", "02": "6 s"})
-    assert (tmp_path / "t.csv").read_text() == "name,A,B\n01,5 s,1 s\n02,6 s,–\n"
+def test_a_table_keeps_what_is_not_measured_again_and_drops_what_is_gone(tmp_path):
+    table = tmp_path / "t.csv"
+    store(table, "Notebook", ["01", "gone"], "B", {"01": "1 s", "gone": "2 s"})
+    store(table, "Notebook", ["01", "02"], "A", {"01": "3 s", "02": "4 s"})
+    store(table, "Notebook", ["01", "02"], "A", {"02": "6 s"})
+    assert table.read_text() == "Notebook,A,B\n01,3 s,1 s\n02,6 s,–\n"

@@ -1,14 +1,18 @@
 """The built site: what a reader's browser receives. `make test` builds it first."""
 
 import re
+import sys
 from pathlib import Path
-from urllib.parse import urlparse
+from urllib.parse import parse_qs, urlparse
 
 import pytest
 import yaml
 from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+from retarget import listed_files  # noqa: E402
+
 SITE = ROOT / "_build" / "html"
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
 REPOSITORY = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
@@ -49,18 +53,33 @@ def test_pictures_have_words(page):
         assert len(picture.get("alt", "")) > 20 and not re.match(r".*[0-9a-f]{32}", picture["alt"])
 
 
+LAUNCHERS = {"colab.research.google.com", "mybinder.org"}
+
+
+def launched(url):
+    """Return the file of this repository that a Colab or Binder URL opens, having checked all the rest of the URL."""
+    parts = urlparse(url)
+    slug, ref = urlparse(REPOSITORY["url"]).path, REPOSITORY["branch"]
+    if parts.netloc == "mybinder.org":
+        assert parts.path == f"/v2/gh{slug}/{ref}"
+        (opened,) = parse_qs(parts.query, strict_parsing=True)["urlpath"]
+        assert opened.startswith("lab/tree/")  # JupyterLab
+        return opened.removeprefix("lab/tree/")
+    assert parts.path.startswith(f"/github{slug}/blob/{ref}/") and not parts.query
+    return parts.path.removeprefix(f"/github{slug}/blob/{ref}/")
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_launch_buttons_lead_to_files_of_this_repository(page):
-    """Runnable pages open in Colab and can be downloaded; pages of prose offer neither."""
+    """Runnable pages open in Colab and in Binder and can be downloaded; pages of prose offer none of these."""
     document = soup(page)
-    colab = {tag["href"] for tag in document.find_all("a", href=re.compile("colab.research.google.com/github"))}
+    links = {tag["href"] for tag in document.find_all("a", href=True) if urlparse(tag["href"]).netloc in LAUNCHERS}
     if page not in NOTEBOOKS:
-        assert colab == set()
+        assert links == set()
         return
-    owner_and_name = urlparse(REPOSITORY["url"]).path
-    prefix = f"https://colab.research.google.com/github{owner_and_name}/blob/{REPOSITORY['branch']}/"
-    assert colab == {f"{prefix}{page}.ipynb"}
-    assert (ROOT / f"{page}.ipynb").is_file()
+    assert {urlparse(link).netloc for link in links} == LAUNCHERS
+    assert {launched(link) for link in links} == {f"{page}.ipynb"}
+    assert f"{page}.ipynb" in listed_files(ROOT)
     downloads = [
         tag["href"] for tag in document.find_all("a", href=re.compile(r"\.ipynb$")) if "_sources" in tag["href"]
     ]
@@ -68,13 +87,26 @@ def test_launch_buttons_lead_to_files_of_this_repository(page):
     assert document.find("a", href=REPOSITORY["url"])
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://colab.research.google.com/github/{'someone/else'}/blob/{REPOSITORY['branch']}/a.ipynb",
+        f"https://mybinder.org/v2/gh/{'someone/else'}/{REPOSITORY['branch']}?urlpath=lab/tree/a.ipynb",
+        f"https://mybinder.org/v2/gh{urlparse(REPOSITORY['url']).path}/{REPOSITORY['branch']}?urlpath=tree/a.ipynb",
+    ],
+)
+def test_a_wrong_launch_url_is_found(url):
+    with pytest.raises(AssertionError):
+        launched(url)
+
+
 def test_the_readme_links_lead_to_files_of_this_repository():
-    text = (ROOT / "README.md").read_text()
-    paths = re.findall(rf"{urlparse(REPOSITORY['url']).path}/blob/{REPOSITORY['branch']}/([^)\s]+)", text)
-    paths += re.findall(r"\]\(([A-Za-z][\w./-]+)\)", text)
+    links = re.findall(r"\]\(([^)\s]+)\)", (ROOT / "README.md").read_text())
+    launches = [link for link in links if urlparse(link).netloc in LAUNCHERS]
+    assert {urlparse(link).netloc for link in launches} == LAUNCHERS
+    paths = [launched(link) for link in launches] + [link for link in links if not urlparse(link).netloc]
     assert len(paths) >= 4
-    for path in paths:
-        assert (ROOT / path).exists(), path
+    assert [path for path in paths if path not in listed_files(ROOT)] == []
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -178,19 +178,19 @@ def check_setup_cell(wheel):
         raise Failed("the setup cell installed other files than the wheel holds")
 
 
-def store(name, column, cells):
-    """Write a column {row: text} of a table in book/environment/; rows that the column lacks are dropped."""
-    TABLES.mkdir(exist_ok=True)
-    path = TABLES / name
-    rows = []
+def store(path, title, names, column, values):
+    """Write `values` (name: text) into a column of a CSV table that has one row per name; other cells stay."""
+    known = {}
     if path.is_file():
         with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    known = {row["name"]: row for row in rows}
-    rows = [{**known.get(row, {}), "name": row, column: text} for row, text in cells.items()]
-    columns = list(dict.fromkeys(key for row in rows for key in row))
+            known = {row[title]: row for row in csv.DictReader(file)}
+    rows = [{**known.get(name, {}), title: name} for name in names]
+    for row in rows:
+        row[column] = values.get(row[title], row.get(column, "–"))
+    path.parent.mkdir(exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["name", *sorted(set(columns) - {"name"})], restval="–", lineterminator="\n")
+        columns = sorted({key for row in rows for key in row} - {title})
+        writer = csv.DictWriter(file, [title, *columns], restval="–", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
@@ -201,10 +201,14 @@ def all_notebooks():
     return [path for path in paths if not {"masters", ".ipynb_checkpoints"} & set(path.parts)]
 
 
+def slug(path):
+    return str(path.resolve().relative_to(ROOT / "notebooks").with_suffix(""))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("wheel", type=Path)
-    parser.add_argument("notebooks", nargs="*", type=Path, help="default: all, and their run times are stored")
+    parser.add_argument("notebooks", nargs="*", type=Path, help="default: all")
     parser.add_argument("--colab", action="store_true", help="this environment has Colab's versions")
     options = parser.parse_args()
     column = "Colab's versions" if options.colab else "The book's versions"
@@ -226,14 +230,19 @@ def main():
                 failures.append(f"{path.name}: {failure}")
                 tqdm.write(failures[-1])
                 continue
-            times[str(path.relative_to(ROOT / "notebooks").with_suffix(""))] = f"{max(1, round(seconds))} s"
+            times[slug(path)] = f"{max(1, round(seconds))} s"
             tqdm.write(f"{path.name}: {seconds:.0f} s, {moves} widget moves")
+    store(TABLES / "run_times.csv", "Notebook", [slug(path) for path in all_notebooks()], column, times)
+    versions = {name: metadata.version(name).partition("+")[0] for name in SHOWN}
+    store(
+        TABLES / "versions.csv",
+        "Package",
+        ["Python", *SHOWN],
+        column,
+        {"Python": platform.python_version(), **versions},
+    )
     if failures:
         return f"{len(failures)} of {len(times) + len(failures)} notebooks failed ({column})."
-    if not options.notebooks:
-        store("run_times.csv", column, times)
-        versions = {name: metadata.version(name).partition("+")[0] for name in SHOWN}
-        store("versions.csv", column, {"Python": platform.python_version(), **versions})
     return 0
 
 

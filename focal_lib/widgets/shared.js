@@ -57,6 +57,8 @@ function live(model, el, label) {
   const buttons = make("div", { class: "live-buttons" });
   const root = make("div", { class: `live live-${model.get("_anywidget_id").split(".").pop()}`, role: "group", "aria-label": label });
   root.append(controls, drawing, sentence, options, buttons);
+  // JupyterLab would take the arrow keys for itself; this attribute, on the element that has the focus, tells it not to.
+  root.addEventListener("focusin", (event) => event.target.setAttribute("data-lm-suppress-shortcuts", "true"));
   el.replaceChildren(root);
 
   const refresh = []; // one function a control: show the state
