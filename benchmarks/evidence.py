@@ -1,4 +1,4 @@
-"""Make focal_lib/results/evidence.csv.gz from nothing: the protocol behind chapters 03 and 05, and its runs.
+"""Make focal_lib/results/evidence.csv.gz and training_runs.npz from nothing: the protocol of chapters 03 and 05.
 
 Data        "fixed": the article's 1 000 points and split, so a seed changes only the initial weights.
             "resampled": each seed draws its own problem of the same kind, its own split, and its own weights.
@@ -27,15 +27,18 @@ import numpy as np
 import pandas as pd
 import sklearn
 import torch
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import roc_curve
 from sklearn.model_selection import StratifiedKFold
 from tqdm import tqdm
 
 from focal_lib.data import Example, load_example
-from focal_lib.training import evaluate, sweep
+from focal_lib.scores import evaluate, reliability
+from focal_lib.training import sweep
 
 ROOT = Path(__file__).parent.parent
-OUTPUT = ROOT / "focal_lib" / "results" / "evidence.csv.gz"
+RESULTS = ROOT / "focal_lib" / "results"
 SEEDS = range(200)
 SCORED = (100, 500)
 CHECKPOINTS = range(20, 501, 20)  # kept for the live view
@@ -152,6 +155,37 @@ def write(frame, path, header):
     path.write_bytes(compressor.compress(text.encode()) + compressor.flush())
 
 
+def live_view(optimizers=("adam", "sgd"), seeds=SEEDS, scored=SCORED, checkpoints=CHECKPOINTS):
+    """What the live view of chapter 05 draws, on the fixed data: arrays whose first axis is optimizer times loss."""
+    seeds, example, every = list(seeds), load_example(), max(checkpoints) // len(checkpoints)
+    y = example.y_test.numpy()
+    arrays = {name: [] for name in ("loss", "recall", "counts", "reliability", "votes")}
+    for optimizer in optimizers:
+        for loss in LOSSES:
+            losses, logits = runs("fixed", *loss, optimizer, seeds, checkpoints, None, False)
+            p1 = {epoch: logits[epoch].double().softmax(dim=2)[:, :, 1].numpy() for epoch in checkpoints}
+            hits = np.array([[((p > 0.5) == k)[:, y == k].sum(axis=1) for k in (0, 1)] for p in p1.values()])
+            recall = hits / np.bincount(y)[:, None]
+            arrays["loss"].append(np.quantile(losses[:, ::every], (0.05, 0.5, 0.95), axis=0).T)
+            arrays["recall"].append(np.quantile(recall, (0.05, 0.5, 0.95), axis=2).transpose(1, 2, 0))
+            at = [list(checkpoints).index(epoch) for epoch in scored]
+            arrays["counts"].append(hits[at].mean(axis=2))
+            bins = [reliability(p1[epoch], np.tile(y, (len(seeds), 1))) for epoch in scored]
+            arrays["reliability"].append([(count / count.sum(), *curve) for count, *curve in bins])
+            arrays["votes"].append([(p1[epoch] > 0.5).mean(axis=0) for epoch in scored])
+    x, labels = example.x_train.numpy(), example.y_train.numpy()
+    across, along = LinearDiscriminantAnalysis().fit(x, labels), PCA(1).fit(x)
+    test = example.x_test.numpy()
+    points = np.column_stack([across.transform(test)[:, 0], along.transform(test)[:, 0]])
+    return {
+        **{name: np.array(values, dtype=np.float32).round(3) for name, values in arrays.items()},
+        "names": np.array([f"{loss}|{gamma}|{alpha}|{o}" for o in optimizers for loss, gamma, alpha in LOSSES]),
+        "epochs": np.array(checkpoints),
+        "points": points.astype(np.float32).round(2),
+        "labels": y.astype(np.int8),
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processes", type=int, default=-1, help="joblib processes; -1: one for each core")
@@ -172,9 +206,11 @@ def main():
         "# One score of one trained run a row; the protocol is described in benchmarks/evidence.py.\n"
         f"# torch {torch.__version__}, scikit-learn {sklearn.__version__}, Python {platform.python_version()}, CPU\n"
     )
-    write(pd.concat(frames), OUTPUT, header)
-    size = OUTPUT.stat().st_size / 1e6
-    print(f"{OUTPUT.relative_to(ROOT)}: {size:.2f} MB in {(time.monotonic() - start) / 60:.0f} minutes")
+    write(pd.concat(frames), RESULTS / "evidence.csv.gz", header)
+    np.savez_compressed(RESULTS / "training_runs.npz", **live_view())
+    for file in ("evidence.csv.gz", "training_runs.npz"):
+        print(f"{file}: {(RESULTS / file).stat().st_size / 1e3:.0f} kB")
+    print(f"{(time.monotonic() - start) / 60:.0f} minutes")
 
 
 if __name__ == "__main__":

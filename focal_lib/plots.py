@@ -11,8 +11,10 @@ __all__ = [
     "axes",
     "bars",
     "confusion",
+    "intervals",
     "loss_curves",
     "loss_shares",
+    "reliability",
     "training_band",
     "training_run",
 ]
@@ -127,6 +129,35 @@ def training_run(losses, counts, figure=None):
     left.grid(alpha=0.25)
     left.spines[["top", "right"]].set_visible(False)
     confusion(counts, right)
+    return figure
+
+
+def intervals(columns, xlabel):
+    """Dots with intervals. ``columns`` maps a title to rows: label -> (mean, low, high); the same labels in each."""
+    figure, ax = axes(xlabel, "", width=8, height=0.36 * len(next(iter(columns.values()))) + 1.1, columns=len(columns))
+    for one, (title, rows) in zip(np.ravel(ax), columns.items(), strict=True):
+        for y, (label, (mean, low, high)) in enumerate(rows.items()):
+            color = COLORS["focal" if "focal" in label else "cross_entropy"]
+            marker = "^" if "weights" in label else "o"
+            one.plot([low, high], [y, y], color=color, linewidth=2)
+            one.plot(mean, y, marker, color=color, markersize=7)
+        one.set_yticks(range(len(rows)), rows)
+        one.invert_yaxis()
+        one.set_title(title)
+    for one in np.ravel(ax)[1:]:
+        one.set_yticklabels([])
+    return figure
+
+
+def reliability(curves):
+    """Reliability diagram. ``curves`` maps a label to (predicted, observed, style)."""
+    figure, ax = axes("predicted probability of class 1", "share of class 1 among these examples", 5.0, 4.2)
+    ax.plot([0, 1], [0, 1], color="grey", linewidth=1, label="calibrated")
+    for label, (predicted, observed, style) in curves.items():
+        ax.plot(predicted, observed, marker="o", markersize=4, label=label, **style)
+    ax.set_xlim(0, 1)
+    ax.set_ylim(0, 1)
+    ax.legend(frameon=False)
     return figure
 
 

@@ -28,6 +28,7 @@ _MODULES = {
     "LossCurve": "loss_curve",
     "TextRanking": "text_view",
     "TrainingPanel": "training_panel",
+    "TrainingRuns": "training_runs",
     "WhichBug": "which_bug",
 }
 

@@ -1,0 +1,149 @@
+"""Two hundred stored runs of each loss: how they train, what they find, what their probabilities are worth."""
+
+from importlib.resources import as_file, files
+
+import numpy as np
+import traitlets
+
+from .. import plots
+from .view import Choice, LiveView, module, pack, percent
+
+__all__ = ["TrainingRuns"]
+
+# The losses to set beside focal loss: words -> (loss, gamma, alpha) in the stored runs.
+BESIDE = {
+    "cross-entropy": "cross_entropy|0|none",
+    "sampler": "sampler|0|none",
+    "one p_t for the batch": "mean_before_pt|2|none",
+    "weight inside the exponent": "weight_inside_cross_entropy|2|inverse_frequency",
+    "one alpha for all": "scalar_alpha|2|none",
+}
+PLACES = {"loss": 2, "recall": 2, "counts": 1, "found": 3, "reliability": 2, "votes": 2}
+AXES = {
+    "loss": ("epoch (full-batch updates)", "training loss, relative to its start"),
+    "recall": ("epoch (full-batch updates)", "recall on the test points"),
+    "answers": ("predicted class", "true class"),
+    "points": ("direction that separates the classes best", "direction of the widest spread"),
+}
+
+
+class TrainingRuns(LiveView):
+    """Focal loss of your choice beside another loss: 200 seeds each, on the book's fixed data, stored.
+
+    ::
+
+        TrainingRuns(gamma=2, weights=True, epochs="100")
+
+    Args:
+        gamma: 0 (cross-entropy), 0.5, 1, 2 or 5.
+        weights: inverse-frequency class weights.
+        beside: the loss to compare with: "cross-entropy", "sampler", or one of the sources' faulty losses.
+        optimizer: "adam" or "sgd".
+        epochs: "100" or "500".
+        show: "recall" by epoch, "loss" by epoch, "answers" (confusion matrices), "probabilities" (reliability) or
+            "points" (the test points, and how many of the seeds call each one minority).
+        hide: any of "gamma", "weights", "beside", "optimizer", "epochs", "show", "presets", "reset", "link".
+        name: what the view is called in a link.
+
+    Explained in chapter 05.
+    """
+
+    _esm = module("training_runs.js")
+    gamma = Choice(0, 0.5, 1, 2, 5, default=2)
+    weights = traitlets.Bool(False).tag(sync=True, limits="yes or no")
+    beside = Choice(*BESIDE)
+    optimizer = Choice("adam", "sgd")
+    epochs = Choice("100", "500")
+    show = Choice("recall", "loss", "answers", "probabilities", "points")
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        with as_file(files("focal_lib") / "results" / "training_runs.npz") as path, np.load(path) as stored:
+            self._stored = dict(stored)
+        size = np.bincount(self._stored["labels"])
+        right = self._stored["counts"]  # (row, 100 or 500, true class): mean number of right answers
+        wrong = size - right
+        loss, recall = self._stored["loss"], self._stored["recall"]
+        self._drawn = {
+            "loss": loss / loss[:, :1, 1:2],  # in units of the median at the start: losses differ in scale
+            "recall": recall.reshape(*recall.shape[:2], 6),
+            "counts": np.stack([right[..., 0], wrong[..., 0], wrong[..., 1], right[..., 1]], axis=-1),
+            "found": right / size,
+            "reliability": np.nan_to_num(self._stored["reliability"], nan=-1.0),  # -1: an empty bin
+            "votes": self._stored["votes"],
+        }
+        by_epoch = {name: self._drawn[name].swapaxes(0, 1) for name in ("loss", "recall")}
+        self._tables = {name: pack(values, PLACES[name]) for name, values in {**self._drawn, **by_epoch}.items()}
+        self._facts = {
+            "names": self._stored["names"].tolist(),
+            "beside": BESIDE,
+            "epochs": self._stored["epochs"].tolist(),
+            "points": np.round(self._stored["points"].astype(float), 1).tolist(),
+            "labels": self._stored["labels"].tolist(),
+        }
+
+    def rows(self):
+        """Positions in the stored arrays of the chosen focal loss and of the loss beside it."""
+        alpha = "inverse_frequency" if self.weights else "none"
+        chosen = f"focal|{self.gamma:g}|{alpha}" if self.gamma else f"cross_entropy|0|{alpha}"
+        return [self._facts["names"].index(f"{name}|{self.optimizer}") for name in (chosen, BESIDE[self.beside])]
+
+    def label(self):
+        name = f"focal loss, γ = {self.gamma:g}" if self.gamma else "cross-entropy"
+        return name + (", with class weights" if self.weights else "")
+
+    def sentence(self):
+        at = ("100", "500").index(self.epochs)
+        (majority, minority), (other_majority, other_minority) = (self._drawn["found"][row, at] for row in self.rows())
+        optimizer = {"adam": "Adam", "sgd": "SGD"}[self.optimizer]
+        return (
+            f"After {self.epochs} epochs of {optimizer}, {self.label()}: {percent(minority)} of the minority found and "
+            f"{percent(majority)} of the majority. Beside it, {self.beside}: {percent(other_minority)} and "
+            f"{percent(other_majority)}. Means of 200 seeds on 200 test points."
+        )
+
+    def picture(self):
+        at = ("100", "500").index(self.epochs)
+        pair = dict(zip((self.label(), self.beside), self.rows(), strict=True))
+        if self.show == "probabilities":
+            styles = (plots.STYLES["focal"], plots.STYLES["cross_entropy"])
+            curves = {name: self._stored["reliability"][row, at, 1:] for name, row in pair.items()}
+            return plots.reliability({k: (*v, style) for (k, v), style in zip(curves.items(), styles, strict=True)})
+        figure, ax = plots.axes(*AXES[self.show], width=7.5, columns=2 if self.show == "answers" else 1)
+        if self.show == "answers":
+            for one, (name, row) in zip(ax, pair.items(), strict=True):
+                plots.confusion(self._drawn["counts"][row, at].reshape(2, 2).round(1), one)
+                one.set_title(name)
+            return figure
+        {"loss": self._draw_loss, "recall": self._draw_recall, "points": self._draw_points}[self.show](ax, pair, at)
+        ax.legend(frameon=False)
+        return figure
+
+    def _draw_loss(self, ax, pair, at):
+        until = self._stored["epochs"] <= int(self.epochs)
+        epochs = self._stored["epochs"][until] - self._stored["epochs"][0]
+        for (name, row), kind in zip(pair.items(), ("focal", "cross_entropy"), strict=True):
+            low, middle, high = self._drawn["loss"][row, until].T
+            ax.fill_between(epochs, low, high, color=plots.COLORS[kind], alpha=0.2)
+            ax.plot(epochs, middle, label=name, **plots.STYLES[kind])
+        ax.set_ylim(0, None)
+
+    def _draw_recall(self, ax, pair, at):
+        until = self._stored["epochs"] <= int(self.epochs)
+        epochs = self._stored["epochs"][until]
+        for k, kind in enumerate(("majority", "minority")):
+            for (name, row), line in zip(pair.items(), ("-", "--"), strict=True):
+                low, middle, high = self._stored["recall"][row, until, k].T
+                ax.plot(epochs, middle, color=plots.COLORS[kind], linestyle=line, label=f"{kind}, {name}")
+                if line == "-":
+                    ax.fill_between(epochs, low, high, color=plots.COLORS[kind], alpha=0.25)
+        ax.set_ylim(0, 1)
+
+    def _draw_points(self, ax, pair, at):
+        chosen = next(iter(pair.values()))
+        for label, kind in enumerate(("majority", "minority")):
+            of_class = self._stored["labels"] == label
+            x, y = self._stored["points"][of_class].T
+            look = {"marker": plots.STYLES[kind]["marker"], "edgecolors": plots.COLORS[kind]}
+            ax.scatter(x, y, facecolors="none", label=f"{kind}; filled: called minority", **look)
+            ax.scatter(x, y, c=plots.COLORS[kind], alpha=self._stored["votes"][chosen, at, of_class], **look)
