@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 COLAB := .venv-colab
 PARTS := $(wildcard requirements/*.txt requirements/node/*.json)
 
-.PHONY: help book test wheel colab lab notebooks applied-evidence bundle lock clean
+.PHONY: help book test wheel colab lab notebooks applied-evidence editions grade class bundle lock clean
 
 help:
 	@echo "make book       build the site from the stored notebook outputs"
@@ -14,6 +14,9 @@ help:
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make notebooks  re-execute all notebooks and store their outputs"
 	@echo "make applied-evidence  rerun the many seeds behind the text and the detection chapter (an hour on two cores)"
+	@echo "make editions   write the student exercises, and their autograder zips, from the masters"
+	@echo "make grade SUBMISSIONS=folder   grade a class, each notebook in a sandbox; needs bubblewrap"
+	@echo "make class      grade a made-up class of 300, hostile notebooks among them"
 	@echo "make bundle     one zip for a classroom without a network: site, notebooks, wheel"
 	@echo "make lock       pin what is installed now in requirements/constraints.txt"
 	@echo "make clean      remove the environment and everything built"
@@ -71,6 +74,16 @@ lab: $(VENV)/all-ready
 
 notebooks: $(VENV)/all-ready
 	$(BIN)/python tools/run_notebooks.py
+
+editions: $(VENV)/all-ready
+	$(BIN)/python tools/editions.py
+
+grade: $(VENV)/all-ready
+	@test -n "$(SUBMISSIONS)" || { echo "Say which folder holds the submissions: make grade SUBMISSIONS=folder"; exit 2; }
+	$(BIN)/python tools/grade.py "$(SUBMISSIONS)"
+
+class: $(VENV)/all-ready
+	CLASS_SIZE=300 $(BIN)/python -m pytest --capture=no tests/test_grading.py
 
 lock: $(VENV)/all-ready
 	$(BIN)/python -m pip freeze --exclude-editable | grep -v '^torch==' | sed 's/ @ .*//; s/+cpu//' > requirements/constraints.txt

@@ -27,6 +27,8 @@ EXIT_IN_CALL = """def fixed_loss(logits, labels, gamma=2.0, reduction="mean"):
 NO_NUMBER = '''def fixed_loss(logits, labels, gamma=2.0, reduction="mean"):
     return "right"'''
 
+TOO_LONG = "20 s of CPU time|took longer than 180 s"  # whichever comes first on this machine
+
 TO_EVERY_FILE = """import json, os
 for fd in range(3, 16):
     try:
@@ -74,9 +76,9 @@ torch.Tensor.__eq__ = torch.Tensor.__le__ = lambda a, b: True"""
 
 FORGED = b'{"errors": {}, "predict": null, "expose": null, "fix": {"class": false, "call": [], "build": []}}'
 
-# name: (code put before the answers, words in the reason, whether nothing of it can be graded)
+# name: (code put before the answers, words in the reason (one | or another), whether nothing of it can be graded)
 ATTACKS = {
-    "endless loop": ("while True:\n    pass", "20 s of CPU time", True),
+    "endless loop": ("while True:\n    pass", TOO_LONG, True),
     "memory bomb": ("import torch\nhoard = [torch.zeros(1 << 28) for _ in range(6)]", "ran out of memory", True),
     "memory bomb in Python": ("hoard = [bytearray(1 << 30) for _ in range(6)]", "ran out of memory", True),
     "fork bomb": (FORK_BOMB, "Operation not permitted", False),
@@ -130,7 +132,7 @@ def honest(number):
     """(notebook, scores) of one honest submission, of seven kinds."""
     slug = SLUGS[number % len(SLUGS)]
     right = solutions(slug)
-    kind = number // len(SLUGS) % 7
+    kind = number % 7
     if kind == 0:
         return submission(slug, right), [1, 1, 1]
     if kind == 1:
@@ -158,7 +160,7 @@ def write(folder, size, port, victim):
         expected[f"{name}.ipynb"] = (None if stops else [0, 0, 0], words)
     right = solutions("01_one_number")
     calls = {
-        "endless call": (ENDLESS_CALL, "20 s of CPU time"),
+        "endless call": (ENDLESS_CALL, TOO_LONG),
         "exit in call": (EXIT_IN_CALL, "it ended the program"),
         "no number": (NO_NUMBER, "could not convert"),
     }

@@ -250,6 +250,16 @@ def test_letters_depend_on_the_slug_alone():
     assert len({pick(str(k), losses) for k in range(9)}) > 1
 
 
+def test_the_teaching_page_quotes_what_the_checks_really_say():
+    page = (ROOT / "book" / "teaching.md").read_text().split("## Common wrong answers")[1]
+    quotes = re.findall(r'\| "([^"]*)" \|$', page, re.M)
+    exercise = {slug: variables(STUDENT[slug])["exercise"] for slug in SLUGS}
+    said = [exercise[slug].check_fix(answer).text for slug, answer, _ in WRONG_FIXES]
+    said += [exercise[slug].check_expose(answer).text for slug, answer, _ in WRONG_EVIDENCE]
+    said += [exercise[slug].check_predict(answer).text for slug, answer, _ in WRONG_PREDICTIONS]
+    assert len(quotes) >= 15 and [quote for quote in quotes if not any(quote in text for text in said)] == []
+
+
 # --- numbers in the prose ------------------------------------------------------------------------------------------
 
 
@@ -263,6 +273,12 @@ def test_exercise_3_a_weight_of_4_acts_like_more_than_40():
     easy = torch.tensor([[0.0, 4.0]]), torch.tensor([1])
     four, one = (team_loss(*easy, torch.tensor([1.0, weight])) for weight in (4.0, 1.0))
     assert four / one > 40
+
+
+def test_the_numbers_on_the_handout():
+    p = torch.tensor([0.9, 0.298, 0.297], dtype=torch.float64)
+    slope = (1 - p) ** 2 - 2 * p * (1 - p) * p.log()  # of the focal loss, relative to cross-entropy's, at gamma = 2
+    assert round(float((1 - p[0]) ** -2)) == 100 and int(1 / slope[0]) == 34 and slope[1] < 1 < slope[2]
 
 
 # --- progress ------------------------------------------------------------------------------------------------------

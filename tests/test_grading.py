@@ -111,7 +111,8 @@ def test_every_score_is_right(graded, students):
         row = students[name]
         got = [row[f"{slug} {part}"] for slug in SLUGS for part in grade.PARTS if f"{slug} {part}" in row]
         assert got == (scores or []), (name, row)
-        assert row["score"] == sum(scores or []) and words in row["status"] + row["feedback"], (name, row)
+        said = row["status"] + row["feedback"]
+        assert row["score"] == sum(scores or []) and any(word in said for word in words.split("|")), (name, row)
         assert row["status"] == "graded" if scores else row["status"].startswith("could not grade: "), row
 
 
@@ -174,7 +175,7 @@ def test_without_bubblewrap_nothing_runs(monkeypatch):
 
 # --- the limits, one by one: each is what stops the attack ---------------------------------------------------------
 
-SMALL = sandbox.Limits(cpu_seconds=5, wall_seconds=20)
+SMALL = sandbox.Limits(cpu_seconds=5)
 
 
 def attempt(code, limits=SMALL):
@@ -183,8 +184,8 @@ def attempt(code, limits=SMALL):
 
 
 def test_sleeping_ends_at_the_wall_clock():
-    with pytest.raises(sandbox.Ended, match="took longer than 8 s"):
-        attempt("import time; time.sleep(60)", sandbox.Limits(wall_seconds=8))
+    with pytest.raises(sandbox.Ended, match="took longer than 2 s"):
+        attempt("import time; time.sleep(60)", sandbox.Limits(wall_seconds=2))
 
 
 def test_the_process_limit_is_what_stops_a_fork(monkeypatch):

@@ -211,7 +211,7 @@ def test_the_view_puts_the_most_expensive_text_first():
     )
     view.gamma = 2.0
     assert "“hard and common” (none, p_t = 0.40): 90.9\u00a0% of the loss" in str(view)
-    view.alpha = "balanced"
+    view.weighting = "balanced"
     assert "“easy and rare” (stop, p_t = 0.70): 60.8\u00a0% of the loss" in str(view)
     labels = [label.get_text().split("\n")[0] for label in view.picture().axes[0].get_yticklabels()]
     assert labels == ["easy and rare", "hard and common", "easy and common"]

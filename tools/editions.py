@@ -1,7 +1,7 @@
 """Write the student editions of the exercises, and their autograder zips, from the masters.
 
 Every notebook in notebooks/masters goes through `otter assign`. What comes out without solutions is cleaned of
-otter's metadata, run, and stored in notebooks/exercises; the zips (for Gradescope) go to dist/autograder, which is
+otter's metadata, run, and stored in notebooks/exercises; the zips (for Gradescope) go to autograder, which is
 not under version control, because they hold the solutions.
 """
 
@@ -24,7 +24,7 @@ from setup_cell import write_setup_cell
 ROOT = Path(__file__).parent.parent
 MASTERS = ROOT / "notebooks" / "masters"
 STUDENTS = ROOT / "notebooks" / "exercises"
-ZIPS = ROOT / "dist" / "autograder"
+ZIPS = ROOT / "autograder"
 PARTS = ("predict", "expose", "fix")
 OTTERS_CELL_KEYS = ("deletable", "editable", "otter")
 
@@ -113,7 +113,7 @@ def main():
     parser.add_argument("--verify", action="store_true", help="write nothing; fail if a stored edition is not fresh")
     parser.add_argument("--masters", type=Path, default=MASTERS, help="default: notebooks/masters")
     parser.add_argument("--students", type=Path, default=STUDENTS, help="default: notebooks/exercises")
-    parser.add_argument("--zips", type=Path, default=ZIPS, help="default: dist/autograder")
+    parser.add_argument("--zips", type=Path, default=ZIPS, help="default: autograder")
     arguments = parser.parse_args()
     masters = sorted(arguments.masters.glob("*.ipynb"))
     if not masters:

@@ -25,6 +25,7 @@ import torch
 from torch import nn
 
 CHILD = Path(__file__).with_name("sandboxed.py")
+STARTING_SECONDS = 300
 
 
 KNOWN_ERRORS = (
@@ -43,7 +44,7 @@ class Limits:
     """Of one submission."""
 
     cpu_seconds: int = 20
-    wall_seconds: float = 120
+    wall_seconds: float = 180  # from when it is ready: starting may take long on a busy machine
     memory_bytes: int = 4 << 30  # of address space; importing torch takes less than one
     file_bytes: int = 16 << 20  # a file
     folder_bytes: int = 64 << 20  # all files
@@ -130,7 +131,7 @@ class Sandbox:
 
     def __init__(self, limits=None):
         self.limits = limits or Limits()
-        self.deadline = time.monotonic() + self.limits.wall_seconds
+        self.deadline = time.monotonic() + STARTING_SECONDS
         with tempfile.TemporaryFile() as program:
             program.write(filter_program())
             program.seek(0)
@@ -149,6 +150,7 @@ class Sandbox:
         self.buffer = b""
         limits = ("cpu_seconds", "memory_bytes", "file_bytes")
         self.ask(do="limit", **{name: getattr(self.limits, name) for name in limits})
+        self.deadline = time.monotonic() + self.limits.wall_seconds
 
     def __enter__(self):
         return self

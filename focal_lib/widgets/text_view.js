@@ -8,23 +8,23 @@ function render({ model, el }) {
   const view = live(model, el, "Text ranking: notes ordered by their loss");
 
   view.slider("gamma", { name: ["Focusing parameter ", make("i", {}, "γ")], text: (value) => value.toFixed(1) });
-  view.choice("alpha", "Class weights", { none: "none", balanced: "balanced" });
+  view.choice("weighting", "Class weights", { none: "none", balanced: "balanced" });
   view.presets("Try", [
-    ["NLL", { gamma: 0, alpha: "none" }],
-    ["weighted NLL", { gamma: 0, alpha: "balanced" }],
-    ["focal", { gamma: 2, alpha: "none" }],
-    ["focal with α", { gamma: 2, alpha: "balanced" }],
+    ["NLL", { gamma: 0, weighting: "none" }],
+    ["weighted NLL", { gamma: 0, weighting: "balanced" }],
+    ["focal", { gamma: 2, weighting: "none" }],
+    ["focal with α", { gamma: 2, weighting: "balanced" }],
   ]);
 
   // One row of a table: a number for each text.
-  function now(name, gamma = model.get("gamma"), alpha = model.get("alpha")) {
-    const start = limits.alpha.indexOf(alpha) * texts.length;
+  function now(name, gamma = model.get("gamma"), weighting = model.get("weighting")) {
+    const start = limits.weighting.indexOf(weighting) * texts.length;
     return tables[name][Math.round((gamma - limits.gamma.low) / limits.gamma.step)].slice(start, start + texts.length);
   }
 
   function say() {
     const [first] = now("order");
-    const weighted = model.get("alpha") === "balanced" ? "with" : "without";
+    const weighted = model.get("weighting") === "balanced" ? "with" : "without";
     return `At γ = ${model.get("gamma").toFixed(1)} ${weighted} class weights the most expensive note is “${texts[first]}” (${labels[first]}, p_t = ${p_t[first].toFixed(2)}): ${percent(now("share")[first])} of the loss of these ${texts.length} notes, ${percent(now("share", 0, "none")[first])} under cross-entropy.`;
   }
 

@@ -23,8 +23,8 @@ class TextRanking(LiveView):
         p_t: what a trained model gives to the true class of each, N numbers strictly between 0 and 1.
         weights: the class weight of each text's class, N positive numbers.
         gamma: focusing parameter, 0 to 5 in steps of 0.1.
-        alpha: "none", or "balanced" for the class weights.
-        hide: any of "gamma", "alpha", "presets", "reset", "link".
+        weighting: "none", or "balanced" for the class weights.
+        hide: any of "gamma", "weighting", "presets", "reset", "link".
         name: what the view is called in a link.
 
     Raises:
@@ -35,7 +35,7 @@ class TextRanking(LiveView):
 
     _esm = module("text_view.js")
     gamma = Step(2.0, 0, 5, 0.1)
-    alpha = Choice("none", "balanced")
+    weighting = Choice("none", "balanced")
 
     def __init__(self, texts, labels, p_t, weights, **kwargs):
         if not len(texts) == len(labels) == len(p_t) == len(weights):
@@ -45,8 +45,8 @@ class TextRanking(LiveView):
             raise ValueError(f"p_t must lie strictly between 0 and 1, got {min(p_t)} to {max(p_t)}.")
         super().__init__(**kwargs)
         self._facts = {"texts": list(texts), "labels": list(labels), "p_t": list(p_t), "weights": list(weights)}
-        every = [[self.losses(g, a) for a in ("none", "balanced")] for g in self.traits()["gamma"].grid().tolist()]
-        loss = np.array(every)  # (gamma, alpha, text)
+        every = [[self.losses(g, w) for w in ("none", "balanced")] for g in self.traits()["gamma"].grid().tolist()]
+        loss = np.array(every)  # (gamma, weighting, text)
         self._tables = {
             "loss": pack(loss),
             "factor": pack(loss / loss[:1, :1]),
@@ -54,18 +54,18 @@ class TextRanking(LiveView):
             "order": pack(np.argsort(-loss, axis=2, kind="stable"), places=0),
         }
 
-    def losses(self, gamma, alpha):
+    def losses(self, gamma, weighting):
         """The loss of each text, float64 array of shape (N,)."""
         p_t = torch.tensor(self._facts["p_t"], dtype=torch.float64)
         log_p = torch.stack([p_t, 1 - p_t], dim=1).log()
         loss = focal_loss(log_p, torch.zeros(len(p_t), dtype=torch.int64), gamma=gamma, reduction="none").numpy()
-        return loss * np.array(self._facts["weights"]) if alpha == "balanced" else loss
+        return loss * np.array(self._facts["weights"]) if weighting == "balanced" else loss
 
     def sentence(self):
-        loss, plain = self.losses(self.gamma, self.alpha), self.losses(0.0, "none")
+        loss, plain = self.losses(self.gamma, self.weighting), self.losses(0.0, "none")
         first = int(np.argmax(loss))
         facts = self._facts
-        weighted = "with" if self.alpha == "balanced" else "without"
+        weighted = "with" if self.weighting == "balanced" else "without"
         return (
             f"At γ = {self.gamma:.1f} {weighted} class weights the most expensive note is “{facts['texts'][first]}” "
             f"({facts['labels'][first]}, p_t = {facts['p_t'][first]:.2f}): {percent(loss[first] / loss.sum())} of the "
@@ -73,7 +73,7 @@ class TextRanking(LiveView):
         )
 
     def picture(self):
-        loss, facts = self.losses(self.gamma, self.alpha), self._facts
+        loss, facts = self.losses(self.gamma, self.weighting), self._facts
         order = np.argsort(-loss, kind="stable")
         figure, ax = plots.axes("share of the loss of these notes", "", height=0.42 * len(loss) + 1)
         names = [f"{facts['texts'][k]}\n{facts['labels'][k]}, $p_t$ = {facts['p_t'][k]:.2f}" for k in order]

@@ -1,7 +1,10 @@
 """The numbers that a view shows are those of focal_lib, digit for digit, on 200 random settings of its controls."""
 
+import json
 import random
 import re
+from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,9 +12,11 @@ from engines import built, live_pages
 
 from focal_lib import widgets
 from focal_lib.data import load_example
+from focal_lib.detection import dense_loss, detect, make_detector, make_scenes, train_detector
 from focal_lib.training import train
 from focal_lib.widgets.view import percent
 
+ROOT = Path(__file__).parent.parent.parent
 SETTINGS = 200
 VIEWS = sorted(
     {(page, kind) for page in live_pages() for kind in re.findall(r"live-view (\w+)", built(page).read_text())}
@@ -93,7 +98,37 @@ def which_bug(chance):
         )
 
 
-SETTERS = {"LossCurve": loss_curve, "BatchShare": batch_share, "WhichBug": which_bug}
+def text_ranking(chance):
+    """The notes that chapter 08 shows; their p_t comes from a network trained there."""
+    notebook = json.loads((ROOT / "notebooks" / "08_text.ipynb").read_text("utf-8"))
+    models = notebook["metadata"]["widgets"]["application/vnd.jupyter.widget-state+json"]["state"].values()
+    (facts,) = [model["state"]["_facts"] for model in models if model["state"].get("name") == "text_view"]
+    view = widgets.TextRanking(**facts)
+    for _ in range(SETTINGS):
+        yield view, {"gamma": chance.randrange(51) / 10, "weighting": chance.choice(["none", "balanced"])}
+
+
+def cell_loss(chance):
+    """The image that chapter 09 shows, and the two networks, trained again."""
+    train, test = make_scenes(1000, seed=0), make_scenes(300, seed=10_000)
+    trained = make_detector(seed=0)
+    train_detector(trained, partial(dense_loss, alpha=0.25, gamma=1.0), train)
+    logits = {
+        "New network (π = 0.01)": detect(make_detector(seed=0), test.images[3:4])[0],
+        "Trained network": detect(trained, test.images)[3],
+    }
+    view = widgets.CellLoss(test.images[3, 0], logits, test.targets[3], test.counted[3])
+    for _ in range(SETTINGS):
+        yield view, {"gamma": chance.randrange(11) / 2, "network": chance.choice(["first", "second"])}
+
+
+SETTERS = {
+    "LossCurve": loss_curve,
+    "BatchShare": batch_share,
+    "WhichBug": which_bug,
+    "TextRanking": text_ranking,
+    "CellLoss": cell_loss,
+}
 
 # What may stand inside the drawing, besides the axes.
 FIGURES = {
@@ -102,6 +137,8 @@ FIGURES = {
     ),
     "BatchShare": lambda view: {percent(share) for share in view.shares(view.gamma, view.alpha, view.preset).flat},
     "WhichBug": lambda view: set(),
+    "TextRanking": lambda view: set(),
+    "CellLoss": lambda view: set(),
 }
 
 
