@@ -23,8 +23,8 @@ def build_command():
 def build(folder, page):
     """Build a one-page book with the real configuration."""
     shutil.copy(ROOT / "_config.yml", folder)
-    shutil.copytree(ROOT / "book" / "_ext", folder / "book" / "_ext")
-    shutil.copytree(ROOT / "book" / "static", folder / "book" / "static")
+    for part in ("_ext", "_templates", "static"):
+        shutil.copytree(ROOT / "book" / part, folder / "book" / part)
     (folder / "_toc.yml").write_text("format: jb-book\nroot: index\n")
     (folder / "index.md").write_text(page)
     return subprocess.run(build_command(), cwd=folder, capture_output=True, text=True)
