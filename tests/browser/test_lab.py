@@ -11,12 +11,23 @@ import time
 from pathlib import Path
 from urllib.parse import urlparse
 
+import nbformat
 import pytest
 from playwright.sync_api import expect
 
 ROOT = Path(__file__).parent.parent.parent
 MINUTES = 60_000  # in milliseconds
 expect.set_options(timeout=MINUTES)
+BOTH_WAYS = """
+import ipywidgets
+from focal_lib.widgets import LossCurve
+
+curve = LossCurve(gamma=1)
+heard = ipywidgets.Label()
+curve.observe(lambda change: setattr(heard, "value", f"Python heard {change.new}"), "gamma")
+display(curve, heard)
+curve.gamma = 3
+"""
 
 SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},  # every cell in the page, also those out of sight
@@ -38,6 +49,9 @@ def lab(tmp_path_factory):
     """The address of a JupyterLab on a copy of the chapters, with no settings of this machine's user."""
     folder = tmp_path_factory.mktemp("lab")
     shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    both_ways = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(BOTH_WAYS)])
+    both_ways.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    nbformat.write(both_ways, folder / "notebooks" / "both_ways.ipynb")
     for name, values in SETTINGS.items():
         path = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,6 +130,15 @@ def test_moving_gamma_changes_the_curve_and_its_sentence(open_chapter):
         move()
         expect(sentence).not_to_have_text(said, use_inner_text=True)
         assert drawing.inner_html() != before
+
+
+def test_python_moves_the_view_and_the_view_moves_python(open_chapter):
+    page = open_chapter("both_ways")
+    gamma = page.locator(".live input[data-trait=gamma]")
+    expect(gamma).to_have_value("3")
+    gamma.press("ArrowLeft")
+    expect(page.get_by_text("Python heard 2.9")).to_be_visible()
+    assert page.locator("[data-action=link]").count() == 0  # a notebook has no address to share
 
 
 def test_training_with_another_gamma_changes_the_figure(open_chapter):
