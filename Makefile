@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 COLAB := .venv-colab
 PARTS := $(wildcard requirements/*.txt requirements/node/*.json)
 
-.PHONY: help book test wheel colab lab notebooks applied-evidence editions grade class bundle lock clean
+.PHONY: help book test wheel colab lab notebooks applied-evidence evidence bench editions grade class bundle lock clean
 
 help:
 	@echo "make book       build the site from the stored notebook outputs"
@@ -13,6 +13,8 @@ help:
 	@echo "make colab      run all notebooks from the wheel alone, on the book's versions and on Colab's"
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make notebooks  re-execute all notebooks and store their outputs"
+	@echo "make evidence   rerun the 200 seeds behind chapters 03 and 05, then the claims page (half an hour on two cores)"
+	@echo "make bench      time the sweep beside the plain loop over seeds"
 	@echo "make applied-evidence  rerun the many seeds behind the text and the detection chapter (an hour on two cores)"
 	@echo "make editions   write the student exercises, and their autograder zips, from the masters"
 	@echo "make grade SUBMISSIONS=folder   grade a class, each notebook in a sandbox; needs bubblewrap"
@@ -61,6 +63,13 @@ test: $(VENV)/all-ready book
 colab: wheel $(COLAB)/ready
 	$(BIN)/python tools/run_from_wheel.py dist/*.whl
 	$(COLAB)/bin/python tools/run_from_wheel.py dist/*.whl --colab
+
+evidence: $(VENV)/all-ready
+	$(BIN)/python benchmarks/evidence.py
+	$(BIN)/python tools/make_claims.py
+
+bench: $(VENV)/all-ready
+	$(BIN)/python benchmarks/sweep_speed.py
 
 applied-evidence: $(VENV)/all-ready
 	$(BIN)/python benchmarks/text.py
