@@ -16,8 +16,17 @@ from retarget import listed_files  # noqa: E402
 SITE = ROOT / "_build" / "html"
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
 REPOSITORY = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
-CHAPTERS = [chapter for part in TOC["parts"] for chapter in part["chapters"]]
-PAGES = [TOC["root"]] + [page["file"] for chapter in CHAPTERS for page in (chapter, *chapter.get("sections", []))]
+
+
+def files_below(entry):
+    """Every page of an entry of the table of contents, at any depth."""
+    below = [entry["file"]] if "file" in entry else []
+    for child in [*entry.get("parts", []), *entry.get("chapters", []), *entry.get("sections", [])]:
+        below += files_below(child)
+    return below
+
+
+PAGES = [TOC["root"], *files_below(TOC)]
 NOTEBOOKS = [page for page in PAGES if page.startswith("notebooks/")]
 
 
