@@ -51,7 +51,7 @@ def program(browser):
     for name in PROGRAMS[browser]:
         if path := shutil.which(name):
             return path
-    raise FileNotFoundError(f"{browser} is not installed; install all browsers with: sudo tools/install_browsers.sh")
+    raise FileNotFoundError(f"{browser} is not installed; install all browsers with: sudo tools/install_system_packages.sh")
 
 
 # Our part of a page: the state of its live views, where they are, and the script that wakes them.
@@ -156,7 +156,7 @@ def webkit_driver():
     """A session of WebKitGTK's MiniBrowser."""
     mini_browser = sorted(Path("/usr/lib").glob("*/webkit2gtk-4.*/MiniBrowser"))
     if not mini_browser:
-        raise FileNotFoundError("WebKit's MiniBrowser is not installed; run: sudo tools/install_browsers.sh")
+        raise FileNotFoundError("WebKit's MiniBrowser is not installed; run: sudo tools/install_system_packages.sh")
     display = subprocess.Popen(
         [program("Xvfb"), "-displayfd", "1", "-screen", "0", "1280x900x24"],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,

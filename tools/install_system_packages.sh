@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Install the three browsers that the tests drive, from Debian or Ubuntu's own packages, where one is missing.
-# Chromium runs every browser test; Firefox and WebKit (what Safari and all iPhones use) the liveness tests.
+# Install what the tests drive and pip cannot bring, from Debian or Ubuntu's own packages, where it is missing: Chromium
+# (every browser test), Firefox and WebKit (what Safari and all iPhones use; liveness), bubblewrap (the grading sandbox).
 set -euo pipefail
 
 if [[ "${1:-}" == --help ]]; then
@@ -12,6 +12,7 @@ command -v chromium chromium-browser google-chrome >/dev/null || packages+=(chro
 command -v firefox-esr firefox >/dev/null || packages+=(firefox-esr)
 command -v WebKitWebDriver >/dev/null || packages+=(webkit2gtk-driver)
 command -v Xvfb >/dev/null || packages+=(xvfb)
+command -v bwrap >/dev/null || packages+=(bubblewrap)
 if (( ${#packages[@]} )); then
   run_as_root=$( (( EUID )) && echo sudo || true)
   $run_as_root apt-get update --quiet
