@@ -173,6 +173,16 @@ def test_without_bubblewrap_nothing_runs(monkeypatch):
     assert "bubblewrap is missing" in sandbox.why_not()
 
 
+def test_a_sandbox_that_does_not_start_is_no_students_fault(monkeypatch, tmp_path):
+    real = sandbox.command
+    monkeypatch.setattr(sandbox, "command", lambda *a: [w.replace("/sandboxed.py", "/gone.py") for w in real(*a)])
+    monkeypatch.setattr(sandbox, "CHILD", tmp_path)
+    assert "none starts here: it ended the program (exit status" in sandbox.why_not()
+    (tmp_path / "a.ipynb").write_text(synthetic_class.submission("01_one_number", {}))
+    with pytest.raises(sandbox.DoesNotStart):
+        grade.grade(tmp_path / "a.ipynb", seed=1)
+
+
 # --- the limits, one by one: each is what stops the attack ---------------------------------------------------------
 
 SMALL = sandbox.Limits(cpu_seconds=5)

@@ -127,6 +127,8 @@ def grade(path, seed, limits=None):
                 result["parts"][part] = [int(ok), one_line(text)]
     except (CannotGrade, sandbox.Ended) as reason:
         result["status"] = one_line(f"could not grade: {reason}")
+    except sandbox.DoesNotStart:
+        raise  # not the student's fault
     except Exception as error:  # a reply that no honest child sends
         result["status"] = one_line(f"could not grade: {type(error).__name__}: {error}")
     return {**result, "seconds": round(time.monotonic() - start, 1)}
@@ -269,7 +271,10 @@ def main():
             fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             parser.error(f"{out} is in use: another grading of this class is running.")
-        results = grade_all(folder, journal, arguments.jobs, arguments.seed)
+        try:
+            results = grade_all(folder, journal, arguments.jobs, arguments.seed)
+        except sandbox.DoesNotStart as reason:
+            sys.exit(f"Grading stopped, because a sandbox does not start: {reason}. Start again to go on.")
     write_results(rows(results), out, arguments.seed)
     print(f"Wrote {out / 'grades.csv'} and grades.json.")
 

@@ -55,6 +55,10 @@ class Ended(BaseException):
     """The process is gone; the text is the reason. Not an Exception: no check may take it for a result."""
 
 
+class DoesNotStart(RuntimeError):
+    """The sandbox itself failed, before it saw any student code."""
+
+
 # --- no new processes ----------------------------------------------------------------------------------------------
 
 # The numbers of the system calls that make processes: (architecture, clone, clone3, others).
@@ -101,12 +105,15 @@ def why_not():
         return "bubblewrap is missing; install it, for example with: apt install bubblewrap"
     if platform.machine() not in SYSTEM_CALLS:
         return f"the system-call filter knows {' and '.join(SYSTEM_CALLS)}, not {platform.machine()}"
-    trial = subprocess.run([*command(Limits())[:-3], "/bin/true"], capture_output=True, text=True)
-    return None if trial.returncode == 0 else f"bubblewrap does not work here: {trial.stderr.strip()[:200]}"
+    try:
+        with Sandbox():
+            return None
+    except DoesNotStart as reason:
+        return f"none starts here: {reason}"
 
 
-def command(limits):
-    """The command line of the sandbox; a filter program may be added as --seccomp FD before the last three words."""
+def command(limits, program):
+    """The command line of the sandbox; ``program`` is an open file with the filter."""
     folders = {"/usr", sys.base_prefix, sys.prefix, str(Path(sys.prefix).resolve())}
     readable = [word for folder in sorted(folders) for word in ("--ro-bind", folder, folder)]
     for name in ("/bin", "/lib", "/lib64"):
@@ -118,10 +125,10 @@ def command(limits):
         *("bwrap", "--unshare-all", "--unshare-user", "--uid", "65534", "--gid", "65534", "--hostname", "sandbox"),
         *("--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"),
         *("--setenv", "HOME", "/tmp", "--setenv", "OMP_NUM_THREADS", "1", "--setenv", "LC_ALL", "C.UTF-8"),
-        *readable,
+        *("--seccomp", str(program.fileno()), "--size", str(limits.folder_bytes), "--tmpfs", "/tmp", "--chdir", "/tmp"),
+        *readable,  # after /tmp, because Python may be installed below it
         *("--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache", "--ro-bind", str(CHILD), "/sandboxed.py"),
-        *("--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"),
-        *("--size", str(limits.folder_bytes), "--tmpfs", "/tmp", "--chdir", "/tmp", "--remount-ro", "/"),
+        *("--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev", "--remount-ro", "/"),
         *("--", sys.executable, "-I", "/sandboxed.py"),
     ]
 
@@ -130,26 +137,28 @@ class Sandbox:
     """One process for one submission. Use it in a ``with`` statement."""
 
     def __init__(self, limits=None):
-        self.limits = limits or Limits()
+        self.limits, self.buffer = limits or Limits(), b""
         self.deadline = time.monotonic() + STARTING_SECONDS
-        with tempfile.TemporaryFile() as program:
+        names = ("cpu_seconds", "memory_bytes", "file_bytes")
+        with tempfile.TemporaryFile() as program, tempfile.TemporaryFile() as errors:
             program.write(filter_program())
             program.seek(0)
-            words = command(self.limits)
-            at = words.index("--")
-            words[at:at] = ["--seccomp", str(program.fileno())]
             self.process = subprocess.Popen(
-                words,
+                command(self.limits, program),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+                stderr=errors,  # of the start only: the child closes it before it runs student code
                 pass_fds=[program.fileno()],
                 bufsize=0,
                 start_new_session=True,
             )
-        self.buffer = b""
-        limits = ("cpu_seconds", "memory_bytes", "file_bytes")
-        self.ask(do="limit", **{name: getattr(self.limits, name) for name in limits})
+            try:
+                self.ask(do="limit", **{name: getattr(self.limits, name) for name in names})
+            except Ended as reason:
+                self.__exit__()
+                errors.seek(0)
+                lines = errors.read().decode(errors="replace").strip().splitlines()
+                raise DoesNotStart(f"{reason}; {lines[-1] if lines else 'nothing was said'}") from None
         self.deadline = time.monotonic() + self.limits.wall_seconds
 
     def __enter__(self):
