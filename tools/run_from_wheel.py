@@ -19,10 +19,11 @@ import time
 import zipfile
 from importlib import metadata
 from pathlib import Path
+from unittest.mock import patch
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -91,6 +92,8 @@ def execute(cells):
                 client.set_widgets_metadata()
         except CellExecutionError as error:
             raise Failed(f"{error.ename}: {error.evalue}") from None
+        except (CellTimeoutError, DeadKernelError) as error:
+            raise Failed(str(error).splitlines()[0]) from None
     for error in errors(notebook):
         raise Failed(error)
     return notebook, ends
@@ -112,12 +115,9 @@ def run(path, library, colab):
     """
     before = code_cells(*[COLAB_CELL] * colab, NO_NETWORK_CELL, ORIGIN_CELL)
     after = code_cells(EXERCISE_CELL, MOVES_CELL)
-    os.environ["PYTHONPATH"] = str(library)  # the kernel inherits it
     start = time.monotonic()
-    try:
+    with patch.dict(os.environ, PYTHONPATH=str(library)):  # the kernel inherits it
         notebook, ends = execute([*before, *nbformat.read(path, as_version=4).cells, *after])
-    finally:
-        del os.environ["PYTHONPATH"]
     origin, moves = printed(before[-1]), int(printed(after[-1]))
     if not Path(origin).is_relative_to(library):
         raise Failed(f"focal_lib came from {origin}, not from the wheel in {library}")
@@ -162,9 +162,9 @@ def check_setup_cell(wheel):
     before = packages()
     with tempfile.TemporaryDirectory() as folder:
         snapshot(Path(folder), target.ref)
-        redirect = {"COUNT": "1", "KEY_0": f"url.file://{folder}.insteadOf", "VALUE_0": target.url}
-        os.environ.update({f"GIT_CONFIG_{name}": value for name, value in redirect.items()})
-        execute(code_cells(COLAB_CELL, SETUP_CELL, "import focal_lib"))
+        address = {"COUNT": "1", "KEY_0": f"url.file://{folder}.insteadOf", "VALUE_0": target.url}
+        with patch.dict(os.environ, {f"GIT_CONFIG_{name}": value for name, value in address.items()}):
+            execute(code_cells(COLAB_CELL, SETUP_CELL, "import focal_lib"))
     after = packages()
     installed = metadata.distribution("focal-lib")
     version, files = installed.version, library_files(installed.read_text("RECORD"))
@@ -198,7 +198,7 @@ def store(path, title, names, column, values):
 def all_notebooks():
     """Every notebook that a reader gets: chapters and student exercises, not the masters with the solutions."""
     paths = sorted((ROOT / "notebooks").rglob("*.ipynb"))
-    return [path for path in paths if not {"masters", ".ipynb_checkpoints"} & set(path.parts)]
+    return [path for path in paths if path.parent.name not in ("masters", ".ipynb_checkpoints")]
 
 
 def slug(path):
@@ -233,14 +233,9 @@ def main():
             times[slug(path)] = f"{max(1, round(seconds))} s"
             tqdm.write(f"{path.name}: {seconds:.0f} s, {moves} widget moves")
     store(TABLES / "run_times.csv", "Notebook", [slug(path) for path in all_notebooks()], column, times)
-    versions = {name: metadata.version(name).partition("+")[0] for name in SHOWN}
-    store(
-        TABLES / "versions.csv",
-        "Package",
-        ["Python", *SHOWN],
-        column,
-        {"Python": platform.python_version(), **versions},
-    )
+    versions = {"Python": platform.python_version()}
+    versions |= {name: metadata.version(name).partition("+")[0] for name in SHOWN}
+    store(TABLES / "versions.csv", "Package", list(versions), column, versions)
     if failures:
         return f"{len(failures)} of {len(times) + len(failures)} notebooks failed ({column})."
     return 0
