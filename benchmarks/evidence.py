@@ -58,7 +58,7 @@ LOSSES = [
     ("weight_inside_cross_entropy", 2, "inverse_frequency"),
     ("binary_scalar_alpha", 2, "none"),
 ]
-# The sources' other faults do not show while training on a CPU with weights: these losses train, bit for bit, like
+# The sources' other faults do not show while training on a CPU with weights: these losses train, to rounding, like
 # another one (tests/test_evidence.py), so their rows would repeat rows that are there.
 TRAINS_LIKE = {
     "reduce_flag_without_effect": ("mean_before_pt", 2, "none"),

@@ -80,7 +80,8 @@ def test_the_stored_scores_are_reproduced(data, loss, optimizer, monkeypatch):
 def test_faults_that_do_not_show_in_training_are_not_stored_twice(bug, twin):
     loss, gamma, alpha = twin
     options = {"seeds": range(3), "alpha": alpha, "gamma": gamma, "epochs": 20, "progress": False}
-    assert torch.equal(sweep(bug, **options).losses, sweep(loss, **options).losses)
+    # The library's loss rounds elsewhere in its last digit (its fast path), the faulty ones do not.
+    torch.testing.assert_close(sweep(bug, **options).losses, sweep(loss, **options).losses, rtol=1e-5, atol=1e-6)
 
 
 def test_every_fault_of_the_sources_has_runs():
