@@ -247,32 +247,3 @@ def notebook_names(names):
 @pytest.fixture(scope="module")
 def chapter():
     return notebook_names(["small_bert", "pretrained_bert"])
-
-
-def test_the_chapter_trains_the_model_of_the_stored_runs(chapter):
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    from text import small_bert
-
-    texts = load_notes().texts[:500]
-    tokenizer, encoder, _ = chapter["small_bert"](texts, seed=1)
-    other_tokenizer, other = small_bert(texts, seed=1)
-    assert tokenizer.get_vocab() == other_tokenizer.get_vocab()
-    ids, mask = encode(texts[:4], tokenizer)
-    pair = [e(ids, attention_mask=mask).last_hidden_state for e in (encoder.eval(), other.encoder.eval())]
-    assert torch.equal(*pair)
-
-
-def test_without_network_the_switch_says_one_sentence(chapter, monkeypatch, capsys):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    assert chapter["pretrained_bert"]() is None
-    assert capsys.readouterr().out == (
-        "google/bert_uncased_L-2_H-128_A-2 cannot be fetched, so we go on with the small BERT.\n"
-    )
-
-
-def test_the_stored_runs_are_complete():
-    runs = pd.read_csv(ROOT / "focal_lib" / "results" / "text.csv.gz")
-    assert list(runs.columns) == ["loss", "gamma", "alpha", "seed", "metric", "value"]
-    assert runs.groupby(["loss", "metric"]).seed.nunique().min() >= 10
-    assert not runs.duplicated(["loss", "seed", "metric"]).any()
-    assert runs.value.between(0, 1).all()
