@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 COLAB := .venv-colab
+BENCH := .venv-bench
 PARTS := $(wildcard requirements/*.txt requirements/node/*.json)
 
 .PHONY: help book test wheel colab lab notebooks applied-evidence evidence bench editions grade class bundle lock clean
@@ -11,10 +12,10 @@ help:
 	@echo "make book       build the site from the stored notebook outputs"
 	@echo "make test       run all tests and re-execute all notebooks"
 	@echo "make colab      run all notebooks from the wheel alone, on the book's versions and on Colab's"
+	@echo "make bench      time the losses beside their peers (makes book/speed.md) and the sweep beside the plain loop"
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make notebooks  re-execute all notebooks and store their outputs"
 	@echo "make evidence   rerun the 200 seeds behind chapters 03 and 05 (half an hour on two cores)"
-	@echo "make bench      time the sweep beside the plain loop over seeds"
 	@echo "make applied-evidence  rerun the many seeds behind the text and the detection chapter (an hour on two cores)"
 	@echo "make editions   write the student exercises, and their autograder zips, from the masters"
 	@echo "make grade SUBMISSIONS=folder   grade a class, each notebook in a sandbox; needs bubblewrap"
@@ -45,6 +46,12 @@ $(COLAB)/ready: requirements/colab.txt
 	$(COLAB)/bin/python -m pip install --disable-pip-version-check -r requirements/colab.txt
 	@touch $@
 
+$(BENCH)/ready: requirements/bench.txt requirements/peers.txt
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --disable-pip-version-check -r requirements/bench.txt
+	$(BENCH)/bin/python -m pip install --disable-pip-version-check --no-deps -r requirements/peers.txt
+	@touch $@
+
 wheel: $(VENV)/all-ready
 	@rm -rf build dist
 	$(BIN)/python -m build
@@ -67,15 +74,17 @@ colab: wheel $(COLAB)/ready
 evidence: $(VENV)/all-ready
 	$(BIN)/python benchmarks/evidence.py
 
-bench: $(VENV)/all-ready
-	$(BIN)/python benchmarks/sweep_speed.py
-
 applied-evidence: $(VENV)/all-ready
 	$(BIN)/python benchmarks/text.py
 	$(BIN)/python benchmarks/detection.py
 
 bundle: book wheel
 	$(BIN)/python tools/bundle.py dist/*.whl
+
+bench: $(BENCH)/ready $(VENV)/all-ready
+	PYTHONPATH=. $(BENCH)/bin/python benchmarks/speed.py
+	$(BIN)/python benchmarks/speed_page.py
+	$(BIN)/python benchmarks/sweep_speed.py
 
 lab: $(VENV)/all-ready
 	$(BIN)/jupyter lab notebooks/01_imbalance.ipynb
@@ -97,4 +106,4 @@ lock: $(VENV)/all-ready
 	$(BIN)/python -m pip freeze --exclude-editable | grep -v '^torch==' | sed 's/ @ .*//; s/+cpu//' > requirements/constraints.txt
 
 clean:
-	rm -rf _build $(VENV) $(COLAB) build dist *.egg-info
+	rm -rf _build $(VENV) $(COLAB) $(BENCH) build dist *.egg-info
