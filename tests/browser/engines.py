@@ -51,7 +51,9 @@ def program(browser):
     for name in PROGRAMS[browser]:
         if path := shutil.which(name):
             return path
-    raise FileNotFoundError(f"{browser} is not installed; install all browsers with: sudo tools/install_system_packages.sh")
+    raise FileNotFoundError(
+        f"{browser} is not installed; install all browsers with: sudo tools/install_system_packages.sh"
+    )
 
 
 # Our part of a page: the state of its live views, where they are, and the script that wakes them.
