@@ -13,7 +13,7 @@ help:
 	@echo "make colab      run all notebooks from the wheel alone, on the book's versions and on Colab's"
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make notebooks  re-execute all notebooks and store their outputs"
-	@echo "make evidence   rerun the 200 seeds behind chapters 03 and 05 (half an hour on two cores)"
+	@echo "make evidence   rerun the 200 seeds behind chapters 03 and 05, then the claims page (half an hour on two cores)"
 	@echo "make bench      time the sweep beside the plain loop over seeds"
 	@echo "make applied-evidence  rerun the many seeds behind the text and the detection chapter (an hour on two cores)"
 	@echo "make editions   write the student exercises, and their autograder zips, from the masters"
@@ -66,6 +66,7 @@ colab: wheel $(COLAB)/ready
 
 evidence: $(VENV)/all-ready
 	$(BIN)/python benchmarks/evidence.py
+	$(BIN)/python tools/make_claims.py
 
 bench: $(VENV)/all-ready
 	$(BIN)/python benchmarks/sweep_speed.py

@@ -1,7 +1,8 @@
 """Write focal_lib/results/text.csv.gz: the text chapter's losses on the small BERT, over many seeds.
 
 A seed decides the split of the notes, the initial weights and the order of the batches, the same for every loss, so
-that losses can be compared in pairs. One run takes about 12 seconds on one core.
+that losses can be compared in pairs. One run takes about 12 seconds on one core. Runs are
+kept in .cache/text, so that an interrupted script resumes.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from joblib import Parallel, delayed
+from joblib import Memory, Parallel, delayed
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.class_weight import compute_class_weight
@@ -22,9 +23,10 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from focal_lib import focal_loss
 from focal_lib.bugs import CATALOGUE
-from focal_lib.text import NoteClassifier, encode, fine_tune, load_notes, predict, scores
+from focal_lib.text import LABELS, NoteClassifier, encode, fine_tune, load_notes, predict, scores
 
-OUT = Path(__file__).parent.parent / "focal_lib" / "results" / "text.csv.gz"
+ROOT = Path(__file__).parent.parent
+OUT = ROOT / "focal_lib" / "results" / "text.csv.gz"
 COLUMNS = ["loss", "gamma", "alpha", "seed", "metric", "value"]
 
 
@@ -58,7 +60,6 @@ LOSSES = {
     "weighted nll": (0, "balanced", lambda a: lambda p, t: F.nll_loss(p, t, weight=a), False),
     "sampler": (0, "sampler", lambda a: F.nll_loss, True),
     "focal": (2, "none", lambda a: focal_loss, False),
-    "focal, gamma 5": (5, "none", lambda a: lambda p, t: focal_loss(p, t, gamma=5.0), False),
     "focal with alpha": (2, "balanced", lambda a: lambda p, t: focal_loss(p, t, a), False),
     "source's FocalLoss": (2, "none", lambda a: CATALOGUE["mean_before_pt"].loss, False),
     "weights inside": (
@@ -71,48 +72,60 @@ LOSSES = {
 }
 
 
-def run_seed(seed, names):
-    """All rows of one seed."""
+memory = Memory(ROOT / ".cache" / "text", verbose=0)
+
+
+@memory.cache
+def run(name, seed):
+    """All rows of one trained model."""
     torch.set_num_threads(1)
     train, test = load_notes().split(seed)
-    weights = compute_class_weight("balanced", classes=np.arange(4), y=train.labels.numpy())
-    alpha = torch.tensor(weights, dtype=torch.float32)
-    rows = []
-
-    def add(name, gamma, alpha_name, log_p):
-        rows.extend((name, gamma, alpha_name, seed, m, round(v, 4)) for m, v in scores(log_p, test.labels).items())
-
-    counts = CountVectorizer(token_pattern=r"\S+")
-    words = counts.fit_transform(train.texts)
-    for name, kind in (("bag of words", None), ("bag of words, balanced", "balanced")):
-        linear = LogisticRegression(max_iter=2000, class_weight=kind).fit(words, train.labels)
-        add(name, 0, kind or "none", torch.tensor(linear.predict_log_proba(counts.transform(test.texts))))
-    for name in names:
-        gamma, alpha_name, make, sampled = LOSSES[name]
-        tokenizer, model = small_bert(train.texts, seed)
-        ids, mask = encode(train.texts, tokenizer)
-        fine_tune(model, make(alpha), ids, mask, train.labels, seed=seed, sampler_weights=alpha if sampled else None)
-        log_p = predict(model, *encode(test.texts, tokenizer))
-        add(name, gamma, alpha_name, log_p)
-        if name == "nll":  # the free alternative: divide the probabilities by the class frequencies afterwards
-            add("nll, prior divided out", 0, "afterwards", log_p + alpha.log())
+    alpha = torch.tensor(balanced_weights(train), dtype=torch.float32)
+    gamma, alpha_name, make, sampled = LOSSES[name]
+    tokenizer, model = small_bert(train.texts, seed)
+    ids, mask = encode(train.texts, tokenizer)
+    fine_tune(model, make(alpha), ids, mask, train.labels, seed=seed, sampler_weights=alpha if sampled else None)
+    log_p = predict(model, *encode(test.texts, tokenizer))
+    rows = scored(name, gamma, alpha_name, seed, log_p, test)
+    if name == "nll":  # the free alternative: divide the probabilities by the class frequencies afterwards
+        rows += scored("nll, prior divided out", 0, "afterwards", seed, log_p + alpha.log(), test)
     return rows
+
+
+def bag_of_words(seed):
+    """All rows of the baseline that counts words, without and with class weights."""
+    train, test = load_notes().split(seed)
+    counter = CountVectorizer(token_pattern=r"\S+")
+    counts = counter.fit_transform(train.texts)
+    rows = []
+    for name, weights in (("bag of words", None), ("bag of words, balanced", "balanced")):
+        linear = LogisticRegression(max_iter=2000, class_weight=weights).fit(counts, train.labels)
+        log_p = torch.tensor(linear.predict_log_proba(counter.transform(test.texts)))
+        rows += scored(name, 0, weights or "none", seed, log_p, test)
+    return rows
+
+
+def balanced_weights(notes):
+    return compute_class_weight("balanced", classes=np.arange(len(LABELS)), y=notes.labels.numpy())
+
+
+def scored(name, gamma, alpha, seed, log_p, test):
+    return [(name, gamma, alpha, seed, metric, round(value, 4)) for metric, value in scores(log_p, test.labels).items()]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=12, help="number of seeds, from 0 (default: %(default)s)")
-    parser.add_argument("--losses", nargs="*", default=list(LOSSES), choices=list(LOSSES), help="default: all")
+    parser.add_argument("--seeds", type=int, default=10, help="number of seeds, from 0 (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=OUT, help="default: %(default)s")
     arguments = parser.parse_args()
     if arguments.seeds < 1:
         parser.error(f"--seeds must be at least 1, got {arguments.seeds}.")
     os.environ["TQDM_DISABLE"] = "1"  # in the workers: one bar for all runs, not one for each
-    work = Parallel(arguments.jobs, return_as="generator")(
-        delayed(run_seed)(seed, arguments.losses) for seed in range(arguments.seeds)
-    )
-    rows = [row for rows in tqdm(work, total=arguments.seeds, unit="seed") for row in rows]
+    work = [delayed(run)(name, seed) for seed in range(arguments.seeds) for name in LOSSES]
+    done = Parallel(arguments.jobs, return_as="generator")(work)
+    rows = [row for rows in tqdm(done, total=len(work), unit="run") for row in rows]
+    rows += [row for seed in range(arguments.seeds) for row in bag_of_words(seed)]
     pd.DataFrame(rows, columns=COLUMNS).to_csv(arguments.out, index=False, compression={"method": "gzip", "mtime": 0})
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap
 
-__all__ = ["Interval", "average", "difference", "load", "scores"]
+__all__ = ["Interval", "average", "calibration", "difference", "load", "load_curves", "scores"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,25 @@ def load():
         frame = pd.read_csv(path, comment="#")
     kinds = frame[["loss", "gamma", "alpha"]].drop_duplicates()
     return frame.merge(kinds.assign(name=[_name(*kind) for kind in kinds.itertuples(index=False)]))
+
+
+@cache
+def load_curves():
+    """What the live view of chapter 05 draws, as a dict of arrays: curves by epoch of all seeds on the fixed data.
+
+    The first axis of each is the run's kind, as in ``names``: "loss|gamma|alpha|optimizer".
+    """
+    with as_file(files("focal_lib") / "results" / "training_runs.npz") as path, np.load(path) as stored:
+        return dict(stored)
+
+
+def calibration(name, *, optimizer="adam", epochs=100):
+    """(predicted probability, observed share) of class 1 in ten bins, over all seeds on the fixed data; see scores."""
+    scores(name, "ece", optimizer=optimizer, epochs=epochs)  # refuses what is not there
+    curves = load_curves()
+    kinds = [kind.split("|") for kind in curves["names"].tolist()]
+    row = [(_name(loss, float(gamma), alpha), used) for loss, gamma, alpha, used in kinds].index((name, optimizer))
+    return curves["reliability"][row, (100, 500).index(epochs), 1:]
 
 
 def _name(loss, gamma, alpha):

@@ -1,6 +1,7 @@
 """Train the example's small network with any loss: one run, or many seeds at once."""
 
 import math
+import threading
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -36,6 +37,7 @@ OPTIMIZERS = {
 }
 # Faulty losses that keep a state or that vmap refuses: called for one run after the other.
 NOT_BATCHED = ("alpha_overwritten", "gradient_of_probability", "labels_overwritten")
+_SEEDING = threading.Lock()  # torch's generator belongs to all threads: one network at a time is drawn from it
 SEEDS_PER_BLOCK = 16  # the hidden layer of 16 seeds, 16 x 800 x 64 float32, is 3.3 MB and stays in the cache
 
 
@@ -65,7 +67,7 @@ def best_device():
 
 def make_model(seed, features=20, hidden=64, classes=2):
     """The 20-64-2 network with ReLU. The seed decides its initial weights and leaves torch's generator as it was."""
-    with torch.random.fork_rng(devices=[]):
+    with _SEEDING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, classes))
 

@@ -12,7 +12,7 @@ import torch
 from focal_lib import evidence
 from focal_lib.bugs import CATALOGUE
 from focal_lib.data import load_example
-from focal_lib.evidence import average, difference, interval, load, scores
+from focal_lib.evidence import average, calibration, difference, interval, load, scores
 from focal_lib.training import sweep
 
 ROOT = Path(__file__).parent.parent
@@ -80,7 +80,7 @@ def test_the_stored_scores_are_reproduced(data, loss, optimizer, monkeypatch):
 def test_faults_that_do_not_show_in_training_are_not_stored_twice(bug, twin):
     loss, gamma, alpha = twin
     options = {"seeds": range(3), "alpha": alpha, "gamma": gamma, "epochs": 20, "progress": False}
-    # The library's loss rounds elsewhere in its last digit (its fast path), the faulty ones do not.
+    # To rounding: the faulty losses write 1 - exp(-ce) where the library writes -expm1(-ce).
     torch.testing.assert_close(sweep(bug, **options).losses, sweep(loss, **options).losses, rtol=1e-5, atol=1e-6)
 
 
@@ -123,6 +123,14 @@ def test_the_live_view_shows_the_same_runs():
     assert stored["names"].shape == (2 * len(protocol.LOSSES),)
 
 
+def test_calibration_of_the_stored_runs():
+    predicted, observed = calibration("focal γ=5", epochs=500)
+    middle = (predicted > 0.6) & (predicted < 0.9)
+    assert (observed[middle] > predicted[middle] + 0.05).all()  # under-confident, as chapter 05 says
+    with pytest.raises(ValueError, match="got 'tuned'"):
+        calibration("tuned")
+
+
 # Looking things up
 
 
@@ -158,3 +166,88 @@ def test_differences_are_paired_by_seed():
 def test_unknown_runs_get_one_sentence(arguments, which, sentence):
     with pytest.raises(ValueError, match=sentence):
         scores(*arguments, **which)
+
+
+# What the chapters say about the runs
+
+
+def test_what_the_weights_and_gamma_did():
+    """Weights do most of the work, gamma alone a bit over a third of it, and on top of weights below a hundredth."""
+    for data in BOTH:
+        weights = difference(WEIGHTED, "cross-entropy", "balanced_accuracy", data=data)
+        alone = difference("focal γ=2", "cross-entropy", "balanced_accuracy", data=data)
+        on_top = difference("focal γ=2, weights", WEIGHTED, "balanced_accuracy", data=data)
+        assert weights.sign == alone.sign == on_top.sign == 1
+        assert 1 / 3 < alone.mean / weights.mean < 0.45
+        assert on_top.high < 0.01
+        assert difference(WEIGHTED, "cross-entropy", "minority_recall", data=data).sign == 1
+        assert difference(WEIGHTED, "cross-entropy", "minority_precision", data=data).sign == -1
+
+
+def test_the_ranking_gain_is_speed():
+    for data in BOTH:
+        early = difference("focal γ=2", "cross-entropy", "pr_auc", data=data, epochs=100)
+        late = difference("focal γ=2", "cross-entropy", "pr_auc", data=data, epochs=500)
+        sgd = difference("focal γ=2", "cross-entropy", "pr_auc", data=data, optimizer="sgd")
+        assert (early.sign, late.sign, sgd.sign) == (1, -1, -1)
+        assert abs(late.mean) < early.mean / 4
+        lasting = [difference(WEIGHTED, "cross-entropy", "balanced_accuracy", data=data, epochs=e) for e in (100, 500)]
+        assert lasting[0].mean > lasting[1].mean and lasting[1].sign == 1
+
+
+def test_focal_loss_makes_the_probabilities_worse():
+    for data, epochs, metric in itertools.product(BOTH, (100, 500), ("ece", "brier")):
+        assert difference("focal γ=2", "cross-entropy", metric, data=data, epochs=epochs).sign == 1
+        assert difference("focal γ=2, weights", WEIGHTED, metric, data=data, epochs=epochs).sign == 1
+
+
+def test_what_a_threshold_buys():
+    for data in BOTH:
+        gain = difference("tuned threshold", "cross-entropy", "balanced_accuracy", data=data)
+        whole = difference(WEIGHTED, "cross-entropy", "balanced_accuracy", data=data)
+        assert 0.7 < gain.mean / whole.mean < 1
+        for rival in (WEIGHTED, "focal γ=2, weights"):
+            assert difference("tuned threshold", rival, "balanced_accuracy", data=data).sign == -1
+        assert difference("tuned threshold", "focal γ=2, weights", "balanced_accuracy", data=data, epochs=500).sign == 1
+        for metric in ("pr_auc", "brier"):  # it moves the threshold and nothing else
+            assert difference("tuned threshold", "cross-entropy", metric, data=data).mean == 0
+    late = [difference("tuned threshold", WEIGHTED, "balanced_accuracy", data=data, epochs=500).sign for data in BOTH]
+    assert late == [1, 0]
+
+
+def test_final_accuracy_is_no_bug_detector():
+    meant = {
+        "mean before pt": "focal γ=2",
+        "scalar alpha": "focal γ=2",
+        "binary scalar alpha": "focal γ=2",
+        "weight inside cross entropy": "focal γ=2, weights",
+    }
+    always_0 = (load_example().y_test == 0).double().mean().item()
+    for bug, right in meant.items():
+        change = difference(bug, right, "accuracy", data="resampled")
+        assert change.sign == (0 if bug == "scalar alpha" else -1)
+        faulty, correct = (scores(name, "accuracy", data="resampled").to_numpy() for name in (bug, right))
+        assert (faulty[:, None] >= correct).mean() > 0.25
+        assert average(bug, "accuracy").mean > always_0 + 0.05
+
+
+def test_the_weight_inside_trades_precision_for_recall():
+    for data in BOTH:
+        pair = ("weight inside cross entropy", "focal γ=2, weights")
+        assert difference(*pair, "minority_recall", data=data).sign == 1
+        assert difference(*pair, "minority_precision", data=data).sign == -1
+        assert abs(difference(*pair, "balanced_accuracy", data=data).mean) < 0.005
+
+
+def test_sampler_and_weights_end_in_different_places():
+    for data in BOTH:
+        for metric in ("balanced_accuracy", "pr_auc"):
+            early, late = (difference("sampler", WEIGHTED, metric, data=data, epochs=e) for e in (100, 500))
+            assert early.sign == -1 and late.sign == 1
+            assert max(abs(early.mean), abs(late.mean)) < 0.013
+
+
+def test_a_constant_alpha_costs_nothing_under_adam_and_much_under_sgd():
+    for data in BOTH:
+        assert abs(difference("scalar alpha", "focal γ=2", "accuracy", data=data).mean) < 0.001
+        assert difference("scalar alpha", "focal γ=2", "accuracy", data=data, optimizer="sgd").high < -0.02

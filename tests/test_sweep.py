@@ -1,7 +1,8 @@
-"""Many seeds at once give each seed the run of the plain loop, for any loss of ours."""
+"""Many seeds at once give each seed the run of the plain loop, on any joblib backend, for any loss of ours."""
 
 from functools import partial
 
+import joblib
 import pytest
 import torch
 from torch.utils.data import WeightedRandomSampler
@@ -103,6 +104,27 @@ def test_checkpoints_are_the_same_run_stopped_earlier(example):
     assert torch.equal(long.losses[:, :5], short.losses)
     assert sorted(long.parameters) == [5, 12]
     assert not torch.equal(long.logits(), long.logits(epoch=5))
+
+
+def test_a_dask_cluster_is_one_line_away():
+    from distributed import Client, LocalCluster
+
+    seeds, here = range(SEEDS_PER_BLOCK + 1), quiet_sweep("focal", range(SEEDS_PER_BLOCK + 1), epochs=3)
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}  # with one, joblib asks no cluster
+    with LocalCluster(**options) as cluster, Client(cluster) as client:
+        with joblib.parallel_config("dask"):
+            there = quiet_sweep("focal", seeds, epochs=3)
+        ran = client.run(lambda dask_worker: dask_worker.state.executed_count)
+    assert sum(ran.values()) > 0, "no task reached the cluster"
+    torch.testing.assert_close(there.losses, here.losses, **CLOSE)
+    torch.testing.assert_close(there.logits(), here.logits(), rtol=0, atol=1e-5)
+
+
+def test_threads_do_not_mix_up_the_seeds():
+    seeds, here = range(4 * SEEDS_PER_BLOCK), quiet_sweep("focal", range(4 * SEEDS_PER_BLOCK), epochs=1)
+    with joblib.parallel_config("threading", n_jobs=4):
+        there = quiet_sweep("focal", seeds, epochs=1)
+    torch.testing.assert_close(there.losses, here.losses, **CLOSE)
 
 
 def test_a_progress_bar_counts_the_seeds(capsys):

@@ -58,6 +58,9 @@ class TrainingPanel(widgets.VBox):
         """What the panel says about the last training."""
         return self.message.value
 
+    def __repr__(self):
+        return f"Training panel. {self.status}"
+
     def start(self):
         """What the Run button does: train in the background. Returns the thread, or None if a training is running."""
         if not self._begin():

@@ -1,11 +1,10 @@
 """Two hundred stored runs of each loss: how they train, what they find, what their probabilities are worth."""
 
-from importlib.resources import as_file, files
-
 import numpy as np
 import traitlets
 
 from .. import plots
+from ..evidence import load_curves
 from .view import Choice, LiveView, module, pack, percent
 
 __all__ = ["TrainingRuns"]
@@ -58,8 +57,7 @@ class TrainingRuns(LiveView):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        with as_file(files("focal_lib") / "results" / "training_runs.npz") as path, np.load(path) as stored:
-            self._stored = dict(stored)
+        self._stored = load_curves()
         size = np.bincount(self._stored["labels"])
         right = self._stored["counts"]  # (row, 100 or 500, true class): mean number of right answers
         wrong = size - right
