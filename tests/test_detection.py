@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,7 @@ from focal_lib.detection import (
     make_scenes,
     train_detector,
 )
+from focal_lib.evidence import interval
 from focal_lib.widgets import CellLoss
 from focal_lib.widgets.detection_view import levels
 
@@ -195,3 +197,55 @@ def test_the_view_refuses_one_network_and_other_shapes():
     for wrong in ({"New": logits["New"]}, logits | {"Better": logits["Better"][:, :4]}):
         with pytest.raises(ValueError, match="expected two networks' logits"):
             CellLoss(parts[0], wrong, *parts[1:])
+
+
+def test_the_stored_runs_are_complete():
+    runs = pd.read_csv(ROOT / "focal_lib" / "results" / "detection.csv.gz")
+    assert list(runs.columns) == ["loss", "gamma", "alpha", "seed", "metric", "value"]
+    assert not runs.duplicated(["loss", "gamma", "alpha", "seed", "metric"]).any()
+    assert runs.groupby(["loss", "gamma", "alpha"]).seed.nunique().min() >= 10
+    assert set(runs[runs.loss == "focal"].gamma) == {0, 0.5, 1, 2, 5}
+    assert runs.value.between(0, 1).all()
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """The stored average precisions, a column for each (loss, gamma, alpha), a row for each seed."""
+    stored = pd.read_csv(ROOT / "focal_lib" / "results" / "detection.csv.gz")
+    return stored.pivot(index="seed", columns=["loss", "gamma", "alpha"], values="value")
+
+
+CE, BALANCED, MINING = ("focal", 0, 0.5), ("focal", 0, 0.75), ("hard examples", 0, 0.5)
+
+
+def test_without_the_prior_nothing_is_learned(runs):
+    assert runs["prior 0.5"].to_numpy().max() < 0.11
+    assert interval(runs[CE] - runs["prior 0.5", 0, 0.5]).sign == 1
+
+
+def test_a_mild_gamma_beats_its_rivals(runs):
+    for rival in (CE, BALANCED, MINING):
+        assert interval(runs["focal", 1, 0.25] - runs[rival]).sign == 1
+    assert interval(runs[BALANCED] - runs[CE]).sign == 1 and (runs[BALANCED] - runs[CE]).mean() < 0.04
+    assert interval(runs[MINING] - runs[CE]).sign == -1
+
+
+def test_gamma_two_is_not_best_here(runs):
+    for alpha in (0.25, 0.5, 0.75):
+        assert interval(runs["focal", 2, alpha] - runs[CE]).sign == -1
+        assert runs["focal", 5, alpha].mean() < 0.1
+    assert interval(runs["focal", 2, 0.25] - runs[BALANCED]).sign == -1
+
+
+def test_gamma_and_alpha_interact(runs):
+    means = runs["focal"].mean().unstack()
+    assert means.idxmax(axis=1).loc[[0, 0.5, 1]].tolist() == [0.75, 0.75, 0.25]
+    assert means.max(axis=1).nlargest(2).index.tolist() == [0.5, 1]
+
+
+def test_the_gain_grows_with_longer_training(runs):
+    short, long = (interval(runs[kind, 1, 0.25] - runs[kind, 0, 0.75]) for kind in ("focal", "long"))
+    assert long.low > short.high and 0.09 < long.mean < 0.15
+    late = runs["long", 2, 0.25] - runs["long", 0, 0.75]
+    assert interval(late).sign == 0
+    assert (runs["long", 2, 0.25] < 0.1).sum() == 1 and (late.abs() < 0.1).sum() == 9

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from focal_lib import focal_loss
+from focal_lib.evidence import interval
 from focal_lib.text import LABELS, NoteClassifier, encode, fine_tune, label_indices, load_notes, predict, scores
 from focal_lib.widgets import TextRanking
 
@@ -247,3 +248,83 @@ def notebook_names(names):
 @pytest.fixture(scope="module")
 def chapter():
     return notebook_names(["small_bert", "pretrained_bert"])
+
+
+def test_the_chapter_trains_the_model_of_the_stored_runs(chapter):
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    from text import small_bert
+
+    texts = load_notes().texts[:500]
+    tokenizer, encoder, _ = chapter["small_bert"](texts, seed=1)
+    other_tokenizer, other = small_bert(texts, seed=1)
+    assert tokenizer.get_vocab() == other_tokenizer.get_vocab()
+    ids, mask = encode(texts[:4], tokenizer)
+    pair = [e(ids, attention_mask=mask).last_hidden_state for e in (encoder.eval(), other.encoder.eval())]
+    assert torch.equal(*pair)
+
+
+def test_without_network_the_switch_says_one_sentence(chapter, monkeypatch, capsys):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert chapter["pretrained_bert"]() is None
+    assert capsys.readouterr().out == (
+        "google/bert_uncased_L-2_H-128_A-2 cannot be fetched, so we go on with the small BERT.\n"
+    )
+
+
+def test_the_stored_runs_are_complete():
+    runs = pd.read_csv(ROOT / "focal_lib" / "results" / "text.csv.gz")
+    assert list(runs.columns) == ["loss", "gamma", "alpha", "seed", "metric", "value"]
+    assert runs.groupby(["loss", "metric"]).seed.nunique().min() >= 10
+    assert not runs.duplicated(["loss", "seed", "metric"]).any()
+    assert runs.value.between(0, 1).all()
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """The stored scores, indexed by (loss, metric), one column a seed."""
+    stored = pd.read_csv(ROOT / "focal_lib" / "results" / "text.csv.gz")
+    return stored.pivot(index=["loss", "metric"], columns="seed", values="value")
+
+
+def sign(runs, first, second, metric):
+    """1 or -1 if the interval of the paired difference excludes zero, else 0."""
+    return interval(runs.loc[first, metric] - runs.loc[second, metric]).sign
+
+
+def test_neither_weights_nor_gamma_helped(runs):
+    means = runs.mean(axis=1).unstack()
+    networks = means.drop(index=["bag of words", "bag of words, balanced"])
+    assert networks.macro_f1.idxmax() == "nll"
+    for metric, signs in {"macro_f1": (-1, -1, -1), "balanced_accuracy": (0, -1, -1)}.items():
+        pairs = [("weighted nll", "nll"), ("focal", "nll"), ("focal with alpha", "weighted nll")]
+        assert tuple(sign(runs, *pair, metric) for pair in pairs) == signs
+    assert sign(runs, "bag of words, balanced", "bag of words", "balanced_accuracy") == 1
+    assert sign(runs, "bag of words, balanced", "bag of words", "accuracy") == -1
+
+
+def test_the_three_answers(runs):
+    assert sign(runs, "focal with alpha", "focal", "macro_f1") == -1
+    assert sign(runs, "focal with alpha", "focal", "balanced_accuracy") == 0
+    for metric in ("macro_f1", "balanced_accuracy", "f1_stop"):
+        assert sign(runs, "weights inside", "focal with alpha", metric) == -1
+        assert sign(runs, "source's FocalLoss", "nll", metric) == -1
+        assert sign(runs, "source's FocalLoss", "focal", metric) == 0
+
+
+def test_the_other_rivals(runs):
+    for rival in ("nll", "weighted nll"):
+        assert sign(runs, "nll, prior divided out", rival, "balanced_accuracy") == 1
+    networks = runs.mean(axis=1).unstack().drop(index=["bag of words", "bag of words, balanced"])
+    assert networks.balanced_accuracy.idxmax() == "nll, prior divided out"
+    assert sign(runs, "nll, prior divided out", "nll", "macro_f1") == -1
+    assert sign(runs, "sampler", "weighted nll", "balanced_accuracy") == -1
+    for label in LABELS[1:]:  # a network that only ever says "none"
+        assert (runs.loc["softmax into CE", f"f1_{label}"] == 0).all()
+
+
+def test_the_ceiling_and_the_baseline(notes, runs):
+    kinds = pd.crosstab(pd.Series(notes.kinds), notes.labels.numpy(), normalize=True)
+    ceiling = kinds.max(axis=1).sum(), (kinds / kinds.sum()).max(axis=1).sum() / 4
+    assert ceiling == pytest.approx((0.88, 0.79), abs=0.005)
+    assert runs.loc["bag of words", "accuracy"].mean() == pytest.approx(0.84, abs=0.005)
+    assert runs.loc["bag of words, balanced", "balanced_accuracy"].mean() == pytest.approx(0.70, abs=0.005)

@@ -94,9 +94,8 @@ class CellLoss(LiveView):
         figure, (left, right) = plots.axes("", "", height=3.6, columns=2)
         extent = (0, self._facts["cells"], self._facts["cells"], 0)
         left.imshow(self._scene[0], cmap="gray", extent=extent)
-        shown = right.imshow(
-            levels(self.shares(self.gamma, self.network)) / 10 - DECADES, extent=extent, cmap="inferno"
-        )
+        powers = levels(self.shares(self.gamma, self.network)) / 10 - DECADES
+        shown = right.imshow(powers, extent=extent, cmap="inferno", vmin=-DECADES, vmax=0)
         row, column = self.object
         for ax, title in ((left, "image"), (right, "loss of each cell")):
             ax.plot(column + 0.5, row + 0.5, "o", markersize=18, fillstyle="none", color=plots.COLORS["extra"])

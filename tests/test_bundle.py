@@ -1,0 +1,67 @@
+"""The classroom bundle: unpacked, its site opens from a file, and its notebooks run with nothing but its wheel."""
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import pytest
+from bs4 import BeautifulSoup
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+from bundle import bundle  # noqa: E402
+from run_from_wheel import all_notebooks, run  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundle")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--outdir", folder, ROOT], check=True, capture_output=True
+    )
+    (wheel,) = folder.glob("*.whl")
+    bundle(wheel, ROOT / "_build" / "html", folder / "lesson.zip")
+    with zipfile.ZipFile(folder / "lesson.zip") as archive:
+        archive.extractall(folder / "usb stick")
+    return folder / "usb stick" / "lesson"
+
+
+def test_it_holds_site_notebooks_wheel_and_five_lines(unpacked):
+    assert {path.name for path in unpacked.iterdir() if path.suffix != ".whl"} == {"README.txt", "site", "notebooks"}
+    notebooks = sorted(path.relative_to(unpacked) for path in unpacked.glob("notebooks/**/*.ipynb"))
+    assert notebooks == [path.relative_to(ROOT) for path in all_notebooks()]
+    assert not [path for path in unpacked.rglob("*") if "masters" in path.parts]
+    assert len((unpacked / "README.txt").read_text().splitlines()) == 5
+
+
+def test_its_site_needs_no_server_and_no_network(unpacked):
+    """Every script, style, picture and link of every page is a file of the bundle, with its name in full."""
+    site = unpacked / "site"
+    pages = [path for path in sorted(site.rglob("*.html")) if site / "_static" not in path.parents]  # theme's templates
+    assert len(pages) > 5
+    for page in pages:
+        document = BeautifulSoup(page.read_text(), "html.parser")
+        needed = [tag["src"] for tag in document.find_all(src=True)]
+        needed += [tag["href"] for tag in document.find_all("link", href=True) if "canonical" not in tag["rel"]]
+        links = [tag["href"] for tag in document.find_all("a", href=True)]
+        for url in map(urlparse, needed + [link for link in links if not urlparse(link).scheme]):
+            assert not url.scheme and not url.netloc, url.geturl()
+            assert not url.path or (page.parent / unquote(url.path)).is_file(), f"{page.name}: {url.geturl()}"
+
+
+def test_its_readme_installs_the_library_and_a_notebook_runs(unpacked, tmp_path):
+    (command,) = re.findall(r"python -m (pip install .+)", (unpacked / "README.txt").read_text())
+    library = tmp_path / "library"
+    subprocess.run(
+        [sys.executable, "-m", *command.split(), "--target", library], cwd=unpacked, check=True, capture_output=True
+    )
+    seconds, _ = run(sorted((unpacked / "notebooks").glob("*.ipynb"))[0], library, colab=False)
+    assert seconds > 0
+
+
+def test_without_a_built_site_one_sentence_says_so(tmp_path):
+    with pytest.raises(FileNotFoundError, match="expected the built site: make book"):
+        bundle(tmp_path / "w.whl", tmp_path, tmp_path / "lesson.zip")
