@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 
 from .bugs import CATALOGUE
 from .cases import make_cases, numbers
@@ -25,7 +26,9 @@ PARTS = ("predict", "expose", "fix")
 PROGRESS_FILE = "focal_progress.json"
 EVIDENCE = {"logits", "labels", "alpha", "gamma", "reduction", "ignore_index", "device"}
 MOST_NUMBERS = 10_000
+DIGITS = 4  # of a result in float32
 MINOR = "wrong_alpha_length_is_refused"  # good manners: worth a remark, and no reason to turn a fix down
+SMALL_GAMMA = "is_finite_for_small_gamma"  # the one property that only certain predictions and a small gamma break
 PREDICT_FORMAT = 'letters such as "A" or "AC", or "none"'
 EVIDENCE_FORMAT = 'a dict such as {"logits": [[2.0, 0.0]], "labels": [1]}, or "none" if there is nothing to expose'
 OPTIMIZER_TRAP = "is a parameter now: an optimizer that gets hold of it trains it, and makes the loss small that way"
@@ -138,7 +141,7 @@ class Exercise:
             return Feedback(True, f"Exposed. {difference}")
         lacks = ", ".join(self._lacks(case))
         return Feedback(
-            False, f"Both give {_say(right)}, so this proves nothing. It has {lacks or 'everything but luck'}."
+            False, f"Both give {_say(right)}, so this proves nothing.{f' It has {lacks}.' if lacks else ''}"
         )
 
     @property
@@ -168,23 +171,39 @@ class Exercise:
         return case
 
     def _lacks(self, case):
-        """What this input does not exercise, in words."""
-        known, alpha = inspect.signature(self.loss).parameters, case.get("alpha")
-        labels, gamma = case["labels"].flatten(), case.get("gamma", 2.0)
-        if len(labels) == 1:
+        """What this input does not exercise, in words; of that, what matters for the code under review."""
+        known, broken, alpha = inspect.signature(self.loss).parameters, self.before.violations, case.get("alpha")
+        labels, gamma, ignore_index = case["labels"].flatten(), case.get("gamma", 2.0), case.get("ignore_index", -100)
+        counts = labels[labels != ignore_index]
+        if not len(counts):
+            yield "no label that counts"
+            return
+        settings = {"reduction": "none", "ignore_index": ignore_index}
+        nll = None if self.binary else F.cross_entropy(case["logits"], case["labels"], **settings)
+        if len(labels) == 1 and "batch_is_mean_of_singles" in broken:
             yield "one example only"
-        elif len(labels.unique()) == 1:
-            yield "one class only among its labels"
+        elif "batch_is_mean_of_singles" in broken and (nll == nll.flatten()[0]).all():
+            yield "the same loss for every example"
         if "alpha" in known and not self.binary:
             if alpha is None:
                 yield "no alpha"
-            elif alpha.numel() and (alpha == alpha.flatten()[0]).all():
+            elif (alpha == alpha.flatten()[0]).all():
                 yield "the same alpha for every class"
-        if "gamma" in known:
-            yield "focusing switched off, by gamma 0" if gamma == 0 else f"gamma {gamma:g}"
-        if case["logits"].abs().max() < 20:
-            yield "no logit beyond 20"
-        if "ignore_index" in known and not (labels == case.get("ignore_index", -100)).any():
+            elif (alpha[counts] == 1).all():
+                yield "no example whose class has a weight other than 1"
+            elif len(labels) > 1 and len(counts.unique()) == 1:
+                yield "one class only among its labels"
+            elif len(labels) > 1 and counts.tolist() == list(range(len(labels))):
+                yield "its labels in the order of the classes"
+        if gamma == 0:
+            yield "focusing switched off, by gamma 0"
+        if SMALL_GAMMA in broken and gamma >= 1:
+            yield f"gamma {gamma:g}"
+        if SMALL_GAMMA in broken and (nll > 1e-8).all():
+            yield "no example that the model is certain of, by a margin of 20 between the logits"
+        if self.binary and len(labels.unique()) == 1:
+            yield "positives only" if labels[0] else "negatives only"
+        if "ignore_index" in known and len(counts) == len(labels):
             yield "no ignored label"
         if inspect.isclass(self.loss) and case.get("device", "cpu") == "cpu":
             yield "everything on the CPU"
@@ -202,23 +221,29 @@ class Exercise:
         now = _BinaryDiagnosis(loss, seed) if self.binary else diagnose(loss, seed=seed)
         if now.stopped:
             return Feedback(False, f"Your loss could not be tested, because {now.stopped}.")
-        if inspect.isclass(loss) and isinstance(moved := _outcome(loss, MOVED), str):
-            return Feedback(False, f"On another device it fails, with weights and batch moved there: {moved}")
         remark = now.violations.pop(MINOR, None)
         before = {name: example for name, example in self.before.violations.items() if name != MINOR}
         still = [name for name in now.violations if name in before]
         fresh = [name for name in now.violations if name not in before]
         if "runs_with_defaults" in fresh:
-            return Feedback(False, f"Your loss does not run: {now.violations['runs_with_defaults']}")
-        if fresh and not still and before:
-            return Feedback(False, f"You mended one fault and made another. {self._name_new(now, fresh)}")
+            return Feedback(
+                False, f"Your loss fails on logits and labels alone: {now.violations['runs_with_defaults']}"
+            )
+        new_bugs = [id for id in now.suspects if id not in self.before.suspects and now.explained[id] != [MINOR]]
+        another = new_bugs and not now.violations.items() & before.items()  # not one of the old wrong numbers is left
+        if before and (another or (fresh and not still)):
+            return Feedback(False, f"You mended one fault and made another. {self._name(now, new_bugs, fresh + still)}")
         if fresh:
-            return Feedback(False, f"This breaks something new. {self._name_new(now, fresh)}")
+            return Feedback(False, f"This breaks something new. {self._name(now, new_bugs, fresh)}")
+        if still and _code(loss) == _code(self.loss) != []:
+            return Feedback(False, "fix: nothing yet. This is still the code under review; edit it.", "○")
         if still:
             how = "The first fault is still there." if len(still) == len(before) else "One fault is mended, not all."
             return Feedback(False, f"{how} {self._proof(now, still[0])}")
+        if inspect.isclass(loss) and isinstance(moved := _outcome(loss, MOVED), str):
+            return Feedback(False, f"On another device it fails, with weights and batch moved there: {moved}")
         if lost := [name for name in now.untested if name not in self.before.untested and name != MINOR]:
-            return Feedback(False, f"Keep all arguments: {lost[0]} cannot be tested, because {now.untested[lost[0]]}.")
+            return Feedback(False, f"This can do less than the code under review: {now.untested[lost[0]]}.")
         polite = f" A remark: {remark}." if remark else ""
         return Feedback(True, f"Right. {self._reveal()}{polite}")
 
@@ -226,16 +251,17 @@ class Exercise:
         statement = f"It breaks this: {PROPERTIES[name].statement} " if name in PROPERTIES else ""
         return f"{statement}Proof: {now.violations[name]}"
 
-    def _name_new(self, now, fresh):
-        """The misconception behind a new fault, if the catalogue knows it, and a counter-example."""
-        known = [CATALOGUE[id] for id in now.suspects if id not in self.before.suspects]
-        name = f"{known[0].title}: {known[0].symptom} " if known else ""
-        return f"{name}{self._proof(now, fresh[0])}"
+    def _name(self, now, bugs, broken):
+        """The first of these bugs that explains what is broken, where one does, and a counter-example."""
+        for bug, name in ((CATALOGUE[id], name) for id in bugs for name in broken if name in now.explained[id]):
+            return f"{bug.title}: {bug.symptom} {self._proof(now, name)}"
+        return self._proof(now, broken[0])
 
     def _trained_weights(self, loss):
         """A sentence if a module class made its weights a parameter, which no property looks at."""
         try:
-            names = [name for name, _ in loss(alpha=torch.ones(2)).named_parameters()] if inspect.isclass(loss) else []
+            parameters = loss(alpha=torch.ones(2)).named_parameters() if inspect.isclass(loss) else []
+            names = [name for name, parameter in parameters if parameter.requires_grad]
         except Exception:
             return None  # it cannot be built; the diagnosis says why
         return f"{names[0]} {OPTIMIZER_TRAP}." if names else None
@@ -281,6 +307,13 @@ def _read_progress():
     return found
 
 
+def _code(loss):
+    """What a function, or each method of a class, is made of; without its name, which an edit of the code keeps."""
+    methods = vars(loss).values() if inspect.isclass(loss) else [loss]
+    known = [(m, m.__code__) for m in methods if inspect.isfunction(m)]
+    return [(str(inspect.signature(m)), code.co_code, code.co_consts, code.co_names) for m, code in known]
+
+
 # --- running a loss on one input -----------------------------------------------------------------------------------
 
 
@@ -296,7 +329,8 @@ def _outcome(loss, case, binary=False):
         value = loss(logits, labels, **settings)
         (slope,) = torch.autograd.grad(value.sum(), logits)
     except Exception as error:
-        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        text = str(error).strip().split("\n")[0]
+        return f"{type(error).__name__}: {text}".rstrip(".!: ")
     return {"the loss": value.detach(), "the gradient": slope, "the labels afterwards": labels}
 
 
@@ -309,7 +343,7 @@ def _difference(ours, right):
         if a.shape != b.shape:
             return f"{what} has shape {tuple(a.shape)}; of a right loss: {tuple(b.shape)}."
         if a.device.type != "meta" and not torch.allclose(a, b.to(a.dtype), rtol=1e-3, atol=1e-5, equal_nan=True):
-            return f"Here {what}: {numbers(a)}. Of a right loss: {numbers(b)}."
+            return f"Here {what}: {numbers(a, DIGITS)}. Of a right loss: {numbers(b, DIGITS)}."
     return None
 
 
@@ -317,7 +351,11 @@ def _say(outcome):
     if isinstance(outcome, str):
         return outcome
     value = outcome["the loss"]
-    return f"a result of shape {tuple(value.shape)}" if value.device.type == "meta" else f"the loss {numbers(value)}"
+    return (
+        f"a result of shape {tuple(value.shape)}"
+        if value.device.type == "meta"
+        else f"the loss {numbers(value, DIGITS)}"
+    )
 
 
 def _first_difference(ours, theirs, binary):
@@ -329,8 +367,9 @@ def _first_difference(ours, theirs, binary):
             inputs = {"logits": case.input.roll(1, dims=1), "labels": yes, "alpha": 0.25}
         outcomes = [_outcome(loss, inputs) for loss in (ours, theirs)]
         if _difference(*outcomes):
-            setting = f"logits {numbers(inputs['logits'])}, labels {numbers(inputs['labels'])}"
-            return f"For {setting} that gives {_say(outcomes[0])}; here it is {_say(outcomes[1])}."
+            setting = ", ".join(f"{n} {numbers(torch.as_tensor(v))}" for n, v in inputs.items() if v is not None)
+            gives, here = map(_say, outcomes)
+            return f"For {setting} it gives {gives}, and the code in question {here}."
     return None
 
 
@@ -354,13 +393,10 @@ class _BinaryDiagnosis:
         if isinstance(ours, str) or ours["the loss"].shape != (2, 6):
             self.violations["runs_with_defaults" if isinstance(ours, str) else setting] = f"{setting}: {difference}"
             return
-        ratios = (ours["the loss"] / right["the loss"]).mean(1).tolist()
-        words = [f"{side} are {ratio:.3g} times what they should be" for side, ratio in zip(SIDES, ratios, strict=True)]
-        self.violations["sides"] = f"{setting}: " + ", ".join(words) + "."
+        positives, negatives = (ours["the loss"] / right["the loss"]).mean(1).tolist()
+        words = f"positives are {positives:.3g} times what they should be, negatives {negatives:.3g} times"
+        self.violations["sides"] = f"{setting}: {words}."
 
     @property
     def ok(self):
         return not self.violations
-
-
-SIDES = ("positives", "negatives")

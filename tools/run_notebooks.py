@@ -36,7 +36,12 @@ def run(path):
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as empty:
         NotebookClient(
-            notebook, timeout=600, resources={"metadata": {"path": empty}}, record_timing=False, kernel_name="python3"
+            notebook,
+            timeout=600,
+            resources={"metadata": {"path": empty}},
+            record_timing=False,
+            coalesce_streams=True,  # two prints arrive as one output or as two, depending on the time between them
+            kernel_name="python3",
         ).execute()
     notebook.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook.metadata.language_info = {"name": "python"}
