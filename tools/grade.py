@@ -262,9 +262,13 @@ def main():
         parser.error(f"{arguments.submissions} is not a folder; expected one with a notebook or a folder per student.")
     if not any(find(folder)):
         parser.error(f"{arguments.submissions} is empty; expected a notebook or a folder per student.")
+    out = arguments.out or folder.with_name(folder.name + "-grades")
+    if out.exists() and not out.is_dir():
+        parser.error(f"{out} is a file; expected a folder for the results.")
+    if arguments.jobs < 1:
+        parser.error(f"--jobs must be at least 1; got {arguments.jobs}.")
     if reason := sandbox.why_not():
         parser.error(f"students' code needs a sandbox, and {reason}")
-    out = arguments.out or folder.with_name(folder.name + "-grades")
     out.mkdir(parents=True, exist_ok=True)
     with open(out / "journal.jsonl", "ab+") as journal:
         try:

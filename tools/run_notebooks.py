@@ -58,6 +58,10 @@ def main():
     for path in paths:
         if not path.is_file():
             parser.error(f"{path} is not a file; expected a notebook.")
+        try:
+            nbformat.read(path, as_version=4)
+        except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError):
+            parser.error(f"{path} is not a notebook; expected a file with cells, in Jupyter's format.")
     bar = tqdm(paths, unit="notebook")
     for path in bar:
         bar.set_postfix_str(path.name)
