@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 
 from .bugs import CATALOGUE
-from .cases import make_cases, numbers
 from .diagnosis import diagnose
 from .losses import FocalLoss, focal_loss, sigmoid_focal_loss
+from .outcomes import BinaryDiagnosis, difference_of, first_difference, outcome_of, say
 from .properties import PROPERTIES
 
 __all__ = ["TOTAL", "Exercise", "Feedback", "pick", "shuffled"]
@@ -26,7 +26,6 @@ PARTS = ("predict", "expose", "fix")
 PROGRESS_FILE = "focal_progress.json"
 EVIDENCE = {"logits", "labels", "alpha", "gamma", "reduction", "ignore_index", "device"}
 MOST_NUMBERS = 10_000
-DIGITS = 4  # of a result in float32
 MINOR = "wrong_alpha_length_is_refused"  # good manners: worth a remark, and no reason to turn a fix down
 SMALL_GAMMA = "is_finite_for_small_gamma"  # the one property that only certain predictions and a small gamma break
 PREDICT_FORMAT = 'letters such as "A" or "AC", or "none"'
@@ -72,7 +71,7 @@ class Exercise:
 
     def __init__(self, slug, loss, binary=False, **options):
         self.slug, self.loss, self.binary, self.options = slug, loss, binary, options
-        self.before = _BinaryDiagnosis(loss) if binary else diagnose(loss)
+        self.before = BinaryDiagnosis(loss) if binary else diagnose(loss)
 
     def __repr__(self):
         if any(callable(option) for option in self.options.values()):
@@ -113,11 +112,11 @@ class Exercise:
         """Why this option is one to choose, in words; None if it is not."""
         if not callable(option):
             return self.before.violations.get(option)
-        return None if _first_difference(option, self.loss, self.binary) else "the same numbers on every input tried."
+        return None if first_difference(option, self.loss, self.binary) else "the same numbers on every input tried."
 
     def _why_not(self, option):
         if callable(option):
-            return _first_difference(option, self.loss, self.binary)
+            return first_difference(option, self.loss, self.binary)
         if option in self.before.untested:
             return f"That cannot be tested here: {self.before.untested[option]}."
         return f"This holds here, on every case tried: {PROPERTIES[option].statement}"
@@ -134,15 +133,13 @@ class Exercise:
             case = self._read(evidence)
         except (TypeError, ValueError, RuntimeError) as error:
             return Feedback(False, f"Evidence is {EVIDENCE_FORMAT}. {str(error).splitlines()[0]}")
-        right = _outcome(self._right, case, self.binary)
+        right = outcome_of(self._right, case, self.binary)
         if isinstance(right, str):
             return Feedback(False, f"A right loss refuses this input ({right}). Proof needs an input that is allowed.")
-        if difference := _difference(_outcome(self.loss, case, self.binary), right):
+        if difference := difference_of(outcome_of(self.loss, case, self.binary), right):
             return Feedback(True, f"Exposed. {difference}")
         lacks = ", ".join(self._lacks(case))
-        return Feedback(
-            False, f"Both give {_say(right)}, so this proves nothing.{f' It has {lacks}.' if lacks else ''}"
-        )
+        return Feedback(False, f"Both give {say(right)}, so this proves nothing.{f' It has {lacks}.' if lacks else ''}")
 
     @property
     def _right(self):
@@ -162,6 +159,10 @@ class Exercise:
             raise ValueError(f"The code under review has no {sorted(unknown)[0]}.")
         case["logits"] = torch.as_tensor(case["logits"], dtype=torch.float32)
         case["labels"] = torch.as_tensor(case["labels"]).to(torch.float32 if self.binary else torch.int64)
+        if not case["labels"].numel():
+            raise ValueError("It needs at least one example.")
+        if not self.binary and "ignore_index" not in known and (case["labels"] < 0).any():
+            raise ValueError("The code under review ignores no labels: they are 0 or more.")
         if case["logits"].numel() > MOST_NUMBERS:
             raise ValueError(f"At most {MOST_NUMBERS} logits; got {case['logits'].numel()}.")
         if "alpha" in case and not self.binary:
@@ -218,7 +219,7 @@ class Exercise:
             return Feedback(False, "That is the library's own loss. Mend the code under review, in torch.")
         if trap := self._trained_weights(loss):
             return Feedback(False, f"You mended one fault and made another. {trap}")
-        now = _BinaryDiagnosis(loss, seed) if self.binary else diagnose(loss, seed=seed)
+        now = BinaryDiagnosis(loss, seed) if self.binary else diagnose(loss, seed=seed)
         if now.stopped:
             return Feedback(False, f"Your loss could not be tested, because {now.stopped}.")
         remark = now.violations.pop(MINOR, None)
@@ -240,7 +241,7 @@ class Exercise:
         if still:
             how = "The first fault is still there." if len(still) == len(before) else "One fault is mended, not all."
             return Feedback(False, f"{how} {self._proof(now, still[0])}")
-        if inspect.isclass(loss) and isinstance(moved := _outcome(loss, MOVED), str):
+        if inspect.isclass(loss) and isinstance(moved := outcome_of(loss, MOVED), str):
             return Feedback(False, f"On another device it fails, with weights and batch moved there: {moved}")
         if lost := [name for name in now.untested if name not in self.before.untested and name != MINOR]:
             return Feedback(False, f"This can do less than the code under review: {now.untested[lost[0]]}.")
@@ -312,91 +313,3 @@ def _code(loss):
     methods = vars(loss).values() if inspect.isclass(loss) else [loss]
     known = [(m, m.__code__) for m in methods if inspect.isfunction(m)]
     return [(str(inspect.signature(m)), code.co_code, code.co_consts, code.co_names) for m, code in known]
-
-
-# --- running a loss on one input -----------------------------------------------------------------------------------
-
-
-def _outcome(loss, case, binary=False):
-    """What a loss does with an input: its value, gradient and the labels afterwards; or an error, as text."""
-    settings = {n: v for n, v in case.items() if n not in ("logits", "labels", "device")}
-    device = case.get("device", "cpu")
-    logits = case["logits"].clone().to(device).requires_grad_()
-    labels = case["labels"].clone().to(device)
-    try:
-        if inspect.isclass(loss):
-            loss, settings = loss(**settings).to(device), {}
-        value = loss(logits, labels, **settings)
-        (slope,) = torch.autograd.grad(value.sum(), logits)
-    except Exception as error:
-        text = str(error).strip().split("\n")[0]
-        return f"{type(error).__name__}: {text}".rstrip(".!: ")
-    return {"the loss": value.detach(), "the gradient": slope, "the labels afterwards": labels}
-
-
-def _difference(ours, right):
-    """In words, what differs between two outcomes; None if nothing does."""
-    if isinstance(ours, str) or isinstance(right, str):
-        return None if ours == right else f"This code: {_say(ours)}. A right loss: {_say(right)}."
-    for what in ours:
-        a, b = ours[what], right[what]
-        if a.shape != b.shape:
-            return f"{what} has shape {tuple(a.shape)}; of a right loss: {tuple(b.shape)}."
-        if a.device.type != "meta" and not torch.allclose(a, b.to(a.dtype), rtol=1e-3, atol=1e-5, equal_nan=True):
-            return f"Here {what}: {numbers(a, DIGITS)}. Of a right loss: {numbers(b, DIGITS)}."
-    return None
-
-
-def _say(outcome):
-    if isinstance(outcome, str):
-        return outcome
-    value = outcome["the loss"]
-    return (
-        f"a result of shape {tuple(value.shape)}"
-        if value.device.type == "meta"
-        else f"the loss {numbers(value, DIGITS)}"
-    )
-
-
-def _first_difference(ours, theirs, binary):
-    """In words, the first small case in which two losses differ; None if they agree on all."""
-    for case in make_cases(dtype=torch.float32)[2:]:
-        inputs = {"logits": case.input, "labels": case.target, "alpha": case.alpha}
-        if binary:
-            yes = (case.input > 0).float()
-            inputs = {"logits": case.input.roll(1, dims=1), "labels": yes, "alpha": 0.25}
-        outcomes = [_outcome(loss, inputs) for loss in (ours, theirs)]
-        if _difference(*outcomes):
-            setting = ", ".join(f"{n} {numbers(torch.as_tensor(v))}" for n, v in inputs.items() if v is not None)
-            gives, here = map(_say, outcomes)
-            return f"For {setting} it gives {gives}, and the code in question {here}."
-    return None
-
-
-class _BinaryDiagnosis:
-    """The counterpart of ``diagnose`` for a sigmoid loss: how far off are positives and negatives?"""
-
-    def __init__(self, loss, seed=0):
-        self.violations, self.untested, self.suspects, self.stopped = {}, {}, [], None
-        generator = torch.Generator().manual_seed(seed)
-        for alpha, gamma in ((0.25, 2.0), (0.9, 1.0), (0.25, 0.0)):
-            case = {"logits": torch.randn(2, 6, generator=generator) * 3, "alpha": alpha, "gamma": gamma}
-            case["labels"] = torch.tensor([[1.0], [0.0]]).repeat(1, 6)
-            for reduction in ("none", "sum", "mean"):
-                outcomes = [_outcome(f, {**case, "reduction": reduction}) for f in (loss, sigmoid_focal_loss)]
-                self._compare(outcomes, f"alpha {alpha}, gamma {gamma:g}, reduction {reduction}")
-
-    def _compare(self, outcomes, setting):
-        ours, right = outcomes
-        if self.violations or not (difference := _difference(ours, right)):
-            return
-        if isinstance(ours, str) or ours["the loss"].shape != (2, 6):
-            self.violations["runs_with_defaults" if isinstance(ours, str) else setting] = f"{setting}: {difference}"
-            return
-        positives, negatives = (ours["the loss"] / right["the loss"]).mean(1).tolist()
-        words = f"positives are {positives:.3g} times what they should be, negatives {negatives:.3g} times"
-        self.violations["sides"] = f"{setting}: {words}."
-
-    @property
-    def ok(self):
-        return not self.violations
