@@ -58,7 +58,7 @@ book: $(VENV)/book-ready
 test: $(VENV)/all-ready book
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval.cfg --ignore tests/browser --ignore tests/test_grading.py tests $(wildcard notebooks/*.ipynb)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval.cfg --ignore tests/browser tests $(wildcard notebooks/*.ipynb)
 
 colab: wheel $(COLAB)/ready
 	$(BIN)/python tools/run_from_wheel.py dist/*.whl

@@ -76,7 +76,7 @@ class Adapter:
         call = getattr(self.loss, "forward", None) or (self.loss.__call__ if self._is_class else self.loss)
         at_call = list(inspect.signature(call).parameters.values())[1 if self._is_class else 0 :]
         at_build = list(inspect.signature(self.loss).parameters.values()) if self._is_class else []
-        self.target_first = at_call[0].name in TARGET_NAMES
+        self.target_first = bool(at_call) and at_call[0].name in TARGET_NAMES
         self.build_names = {p.name for p in at_build}
         parameters = {p.name: p for p in at_call + at_build if p.name not in self.filled}
         self.names = {ours: name for ours, theirs in NAMES.items() for name in reversed(theirs) if name in parameters}

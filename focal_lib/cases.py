@@ -42,11 +42,11 @@ def make_cases(seed=0, dtype=torch.float64, device="cpu"):
     return cases
 
 
-def numbers(tensor):
+def numbers(tensor, digits=6):
     """A tensor as text with no more digits than it needs."""
     if tensor.ndim:
-        return "[" + ", ".join(numbers(t) for t in tensor) + "]"
-    return f"{tensor.item():.6g}"
+        return "[" + ", ".join(numbers(t, digits) for t in tensor) + "]"
+    return f"{tensor.item():.{digits}g}"
 
 
 def expect(loss, got, expected, setting, because=""):

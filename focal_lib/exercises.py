@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 
 from .bugs import CATALOGUE
-from .cases import make_cases, numbers
 from .diagnosis import diagnose
 from .losses import FocalLoss, focal_loss, sigmoid_focal_loss
+from .outcomes import BinaryDiagnosis, difference_of, first_difference, outcome_of, say
 from .properties import PROPERTIES
 
 __all__ = ["TOTAL", "Exercise", "Feedback", "pick", "shuffled"]
@@ -26,6 +27,7 @@ PROGRESS_FILE = "focal_progress.json"
 EVIDENCE = {"logits", "labels", "alpha", "gamma", "reduction", "ignore_index", "device"}
 MOST_NUMBERS = 10_000
 MINOR = "wrong_alpha_length_is_refused"  # good manners: worth a remark, and no reason to turn a fix down
+SMALL_GAMMA = "is_finite_for_small_gamma"  # the one property that only certain predictions and a small gamma break
 PREDICT_FORMAT = 'letters such as "A" or "AC", or "none"'
 EVIDENCE_FORMAT = 'a dict such as {"logits": [[2.0, 0.0]], "labels": [1]}, or "none" if there is nothing to expose'
 OPTIMIZER_TRAP = "is a parameter now: an optimizer that gets hold of it trains it, and makes the loss small that way"
@@ -69,7 +71,7 @@ class Exercise:
 
     def __init__(self, slug, loss, binary=False, **options):
         self.slug, self.loss, self.binary, self.options = slug, loss, binary, options
-        self.before = _BinaryDiagnosis(loss) if binary else diagnose(loss)
+        self.before = BinaryDiagnosis(loss) if binary else diagnose(loss)
 
     def __repr__(self):
         if any(callable(option) for option in self.options.values()):
@@ -110,11 +112,11 @@ class Exercise:
         """Why this option is one to choose, in words; None if it is not."""
         if not callable(option):
             return self.before.violations.get(option)
-        return None if _first_difference(option, self.loss, self.binary) else "the same numbers on every input tried."
+        return None if first_difference(option, self.loss, self.binary) else "the same numbers on every input tried."
 
     def _why_not(self, option):
         if callable(option):
-            return _first_difference(option, self.loss, self.binary)
+            return first_difference(option, self.loss, self.binary)
         if option in self.before.untested:
             return f"That cannot be tested here: {self.before.untested[option]}."
         return f"This holds here, on every case tried: {PROPERTIES[option].statement}"
@@ -131,15 +133,13 @@ class Exercise:
             case = self._read(evidence)
         except (TypeError, ValueError, RuntimeError) as error:
             return Feedback(False, f"Evidence is {EVIDENCE_FORMAT}. {str(error).splitlines()[0]}")
-        right = _outcome(self._right, case, self.binary)
+        right = outcome_of(self._right, case, self.binary)
         if isinstance(right, str):
             return Feedback(False, f"A right loss refuses this input ({right}). Proof needs an input that is allowed.")
-        if difference := _difference(_outcome(self.loss, case, self.binary), right):
+        if difference := difference_of(outcome_of(self.loss, case, self.binary), right):
             return Feedback(True, f"Exposed. {difference}")
         lacks = ", ".join(self._lacks(case))
-        return Feedback(
-            False, f"Both give {_say(right)}, so this proves nothing. It has {lacks or 'everything but luck'}."
-        )
+        return Feedback(False, f"Both give {say(right)}, so this proves nothing.{f' It has {lacks}.' if lacks else ''}")
 
     @property
     def _right(self):
@@ -159,6 +159,10 @@ class Exercise:
             raise ValueError(f"The code under review has no {sorted(unknown)[0]}.")
         case["logits"] = torch.as_tensor(case["logits"], dtype=torch.float32)
         case["labels"] = torch.as_tensor(case["labels"]).to(torch.float32 if self.binary else torch.int64)
+        if not case["labels"].numel():
+            raise ValueError("It needs at least one example.")
+        if not self.binary and "ignore_index" not in known and (case["labels"] < 0).any():
+            raise ValueError("The code under review ignores no labels: they are 0 or more.")
         if case["logits"].numel() > MOST_NUMBERS:
             raise ValueError(f"At most {MOST_NUMBERS} logits; got {case['logits'].numel()}.")
         if "alpha" in case and not self.binary:
@@ -168,23 +172,39 @@ class Exercise:
         return case
 
     def _lacks(self, case):
-        """What this input does not exercise, in words."""
-        known, alpha = inspect.signature(self.loss).parameters, case.get("alpha")
-        labels, gamma = case["labels"].flatten(), case.get("gamma", 2.0)
-        if len(labels) == 1:
+        """What this input does not exercise, in words; of that, what matters for the code under review."""
+        known, broken, alpha = inspect.signature(self.loss).parameters, self.before.violations, case.get("alpha")
+        labels, gamma, ignore_index = case["labels"].flatten(), case.get("gamma", 2.0), case.get("ignore_index", -100)
+        counts = labels[labels != ignore_index]
+        if not len(counts):
+            yield "no label that counts"
+            return
+        settings = {"reduction": "none", "ignore_index": ignore_index}
+        nll = None if self.binary else F.cross_entropy(case["logits"], case["labels"], **settings)
+        if len(labels) == 1 and "batch_is_mean_of_singles" in broken:
             yield "one example only"
-        elif len(labels.unique()) == 1:
-            yield "one class only among its labels"
+        elif "batch_is_mean_of_singles" in broken and (nll == nll.flatten()[0]).all():
+            yield "the same loss for every example"
         if "alpha" in known and not self.binary:
             if alpha is None:
                 yield "no alpha"
-            elif alpha.numel() and (alpha == alpha.flatten()[0]).all():
+            elif (alpha == alpha.flatten()[0]).all():
                 yield "the same alpha for every class"
-        if "gamma" in known:
-            yield "focusing switched off, by gamma 0" if gamma == 0 else f"gamma {gamma:g}"
-        if case["logits"].abs().max() < 20:
-            yield "no logit beyond 20"
-        if "ignore_index" in known and not (labels == case.get("ignore_index", -100)).any():
+            elif (alpha[counts] == 1).all():
+                yield "no example whose class has a weight other than 1"
+            elif len(labels) > 1 and len(counts.unique()) == 1:
+                yield "one class only among its labels"
+            elif len(labels) > 1 and counts.tolist() == list(range(len(labels))):
+                yield "its labels in the order of the classes"
+        if gamma == 0:
+            yield "focusing switched off, by gamma 0"
+        if SMALL_GAMMA in broken and gamma >= 1:
+            yield f"gamma {gamma:g}"
+        if SMALL_GAMMA in broken and (nll > 1e-8).all():
+            yield "no example that the model is certain of, by a margin of 20 between the logits"
+        if self.binary and len(labels.unique()) == 1:
+            yield "positives only" if labels[0] else "negatives only"
+        if "ignore_index" in known and len(counts) == len(labels):
             yield "no ignored label"
         if inspect.isclass(self.loss) and case.get("device", "cpu") == "cpu":
             yield "everything on the CPU"
@@ -199,26 +219,32 @@ class Exercise:
             return Feedback(False, "That is the library's own loss. Mend the code under review, in torch.")
         if trap := self._trained_weights(loss):
             return Feedback(False, f"You mended one fault and made another. {trap}")
-        now = _BinaryDiagnosis(loss, seed) if self.binary else diagnose(loss, seed=seed)
+        now = BinaryDiagnosis(loss, seed) if self.binary else diagnose(loss, seed=seed)
         if now.stopped:
             return Feedback(False, f"Your loss could not be tested, because {now.stopped}.")
-        if inspect.isclass(loss) and isinstance(moved := _outcome(loss, MOVED), str):
-            return Feedback(False, f"On another device it fails, with weights and batch moved there: {moved}")
         remark = now.violations.pop(MINOR, None)
         before = {name: example for name, example in self.before.violations.items() if name != MINOR}
         still = [name for name in now.violations if name in before]
         fresh = [name for name in now.violations if name not in before]
         if "runs_with_defaults" in fresh:
-            return Feedback(False, f"Your loss does not run: {now.violations['runs_with_defaults']}")
-        if fresh and not still and before:
-            return Feedback(False, f"You mended one fault and made another. {self._name_new(now, fresh)}")
+            return Feedback(
+                False, f"Your loss fails on logits and labels alone: {now.violations['runs_with_defaults']}"
+            )
+        new_bugs = [id for id in now.suspects if id not in self.before.suspects and now.explained[id] != [MINOR]]
+        another = new_bugs and not now.violations.items() & before.items()  # not one of the old wrong numbers is left
+        if before and (another or (fresh and not still)):
+            return Feedback(False, f"You mended one fault and made another. {self._name(now, new_bugs, fresh + still)}")
         if fresh:
-            return Feedback(False, f"This breaks something new. {self._name_new(now, fresh)}")
+            return Feedback(False, f"This breaks something new. {self._name(now, new_bugs, fresh)}")
+        if still and _code(loss) == _code(self.loss) != []:
+            return Feedback(False, "fix: nothing yet. This is still the code under review; edit it.", "○")
         if still:
             how = "The first fault is still there." if len(still) == len(before) else "One fault is mended, not all."
             return Feedback(False, f"{how} {self._proof(now, still[0])}")
+        if inspect.isclass(loss) and isinstance(moved := outcome_of(loss, MOVED), str):
+            return Feedback(False, f"On another device it fails, with weights and batch moved there: {moved}")
         if lost := [name for name in now.untested if name not in self.before.untested and name != MINOR]:
-            return Feedback(False, f"Keep all arguments: {lost[0]} cannot be tested, because {now.untested[lost[0]]}.")
+            return Feedback(False, f"This can do less than the code under review: {now.untested[lost[0]]}.")
         polite = f" A remark: {remark}." if remark else ""
         return Feedback(True, f"Right. {self._reveal()}{polite}")
 
@@ -226,16 +252,17 @@ class Exercise:
         statement = f"It breaks this: {PROPERTIES[name].statement} " if name in PROPERTIES else ""
         return f"{statement}Proof: {now.violations[name]}"
 
-    def _name_new(self, now, fresh):
-        """The misconception behind a new fault, if the catalogue knows it, and a counter-example."""
-        known = [CATALOGUE[id] for id in now.suspects if id not in self.before.suspects]
-        name = f"{known[0].title}: {known[0].symptom} " if known else ""
-        return f"{name}{self._proof(now, fresh[0])}"
+    def _name(self, now, bugs, broken):
+        """The first of these bugs that explains what is broken, where one does, and a counter-example."""
+        for bug, name in ((CATALOGUE[id], name) for id in bugs for name in broken if name in now.explained[id]):
+            return f"{bug.title}: {bug.symptom} {self._proof(now, name)}"
+        return self._proof(now, broken[0])
 
     def _trained_weights(self, loss):
         """A sentence if a module class made its weights a parameter, which no property looks at."""
         try:
-            names = [name for name, _ in loss(alpha=torch.ones(2)).named_parameters()] if inspect.isclass(loss) else []
+            parameters = loss(alpha=torch.ones(2)).named_parameters() if inspect.isclass(loss) else []
+            names = [name for name, parameter in parameters if parameter.requires_grad]
         except Exception:
             return None  # it cannot be built; the diagnosis says why
         return f"{names[0]} {OPTIMIZER_TRAP}." if names else None
@@ -281,86 +308,8 @@ def _read_progress():
     return found
 
 
-# --- running a loss on one input -----------------------------------------------------------------------------------
-
-
-def _outcome(loss, case, binary=False):
-    """What a loss does with an input: its value, gradient and the labels afterwards; or an error, as text."""
-    settings = {n: v for n, v in case.items() if n not in ("logits", "labels", "device")}
-    device = case.get("device", "cpu")
-    logits = case["logits"].clone().to(device).requires_grad_()
-    labels = case["labels"].clone().to(device)
-    try:
-        if inspect.isclass(loss):
-            loss, settings = loss(**settings).to(device), {}
-        value = loss(logits, labels, **settings)
-        (slope,) = torch.autograd.grad(value.sum(), logits)
-    except Exception as error:
-        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-    return {"the loss": value.detach(), "the gradient": slope, "the labels afterwards": labels}
-
-
-def _difference(ours, right):
-    """In words, what differs between two outcomes; None if nothing does."""
-    if isinstance(ours, str) or isinstance(right, str):
-        return None if ours == right else f"This code: {_say(ours)}. A right loss: {_say(right)}."
-    for what in ours:
-        a, b = ours[what], right[what]
-        if a.shape != b.shape:
-            return f"{what} has shape {tuple(a.shape)}; of a right loss: {tuple(b.shape)}."
-        if a.device.type != "meta" and not torch.allclose(a, b.to(a.dtype), rtol=1e-3, atol=1e-5, equal_nan=True):
-            return f"Here {what}: {numbers(a)}. Of a right loss: {numbers(b)}."
-    return None
-
-
-def _say(outcome):
-    if isinstance(outcome, str):
-        return outcome
-    value = outcome["the loss"]
-    return f"a result of shape {tuple(value.shape)}" if value.device.type == "meta" else f"the loss {numbers(value)}"
-
-
-def _first_difference(ours, theirs, binary):
-    """In words, the first small case in which two losses differ; None if they agree on all."""
-    for case in make_cases(dtype=torch.float32)[2:]:
-        inputs = {"logits": case.input, "labels": case.target, "alpha": case.alpha}
-        if binary:
-            yes = (case.input > 0).float()
-            inputs = {"logits": case.input.roll(1, dims=1), "labels": yes, "alpha": 0.25}
-        outcomes = [_outcome(loss, inputs) for loss in (ours, theirs)]
-        if _difference(*outcomes):
-            setting = f"logits {numbers(inputs['logits'])}, labels {numbers(inputs['labels'])}"
-            return f"For {setting} that gives {_say(outcomes[0])}; here it is {_say(outcomes[1])}."
-    return None
-
-
-class _BinaryDiagnosis:
-    """The counterpart of ``diagnose`` for a sigmoid loss: how far off are positives and negatives?"""
-
-    def __init__(self, loss, seed=0):
-        self.violations, self.untested, self.suspects, self.stopped = {}, {}, [], None
-        generator = torch.Generator().manual_seed(seed)
-        for alpha, gamma in ((0.25, 2.0), (0.9, 1.0), (0.25, 0.0)):
-            case = {"logits": torch.randn(2, 6, generator=generator) * 3, "alpha": alpha, "gamma": gamma}
-            case["labels"] = torch.tensor([[1.0], [0.0]]).repeat(1, 6)
-            for reduction in ("none", "sum", "mean"):
-                outcomes = [_outcome(f, {**case, "reduction": reduction}) for f in (loss, sigmoid_focal_loss)]
-                self._compare(outcomes, f"alpha {alpha}, gamma {gamma:g}, reduction {reduction}")
-
-    def _compare(self, outcomes, setting):
-        ours, right = outcomes
-        if self.violations or not (difference := _difference(ours, right)):
-            return
-        if isinstance(ours, str) or ours["the loss"].shape != (2, 6):
-            self.violations["runs_with_defaults" if isinstance(ours, str) else setting] = f"{setting}: {difference}"
-            return
-        ratios = (ours["the loss"] / right["the loss"]).mean(1).tolist()
-        words = [f"{side} are {ratio:.3g} times what they should be" for side, ratio in zip(SIDES, ratios, strict=True)]
-        self.violations["sides"] = f"{setting}: " + ", ".join(words) + "."
-
-    @property
-    def ok(self):
-        return not self.violations
-
-
-SIDES = ("positives", "negatives")
+def _code(loss):
+    """What a function, or each method of a class, is made of; without its name, which an edit of the code keeps."""
+    methods = vars(loss).values() if inspect.isclass(loss) else [loss]
+    known = [(m, m.__code__) for m in methods if inspect.isfunction(m)]
+    return [(str(inspect.signature(m)), code.co_code, code.co_consts, code.co_names) for m, code in known]

@@ -27,7 +27,7 @@ EXIT_IN_CALL = """def fixed_loss(logits, labels, gamma=2.0, reduction="mean"):
 NO_NUMBER = '''def fixed_loss(logits, labels, gamma=2.0, reduction="mean"):
     return "right"'''
 
-TOO_LONG = "20 s of CPU time|took longer than 180 s"  # whichever comes first on this machine
+TOO_LONG = " s of CPU time|took longer than 180 s"  # whichever comes first on this machine
 
 TO_EVERY_FILE = """import json, os
 for fd in range(3, 16):
@@ -35,6 +35,13 @@ for fd in range(3, 16):
         for _ in range({times}):
             os.write(fd, {data})
     except OSError:
+        pass"""
+
+KILL_ALL = """import os
+for process in (-1, 1, os.getpid()):  # all others, the first one, itself
+    try:
+        os.kill(process, 9)
+    except ProcessLookupError:
         pass"""
 
 FORK_BOMB = """import os, time
@@ -74,6 +81,8 @@ PATCHED_TORCH = """import torch
 torch.allclose = torch.equal = lambda *a, **k: True
 torch.Tensor.__eq__ = torch.Tensor.__le__ = lambda a, b: True"""
 
+HONEST_KINDS = 7
+
 FORGED = b'{"errors": {}, "predict": null, "expose": null, "fix": {"class": false, "call": [], "build": []}}'
 
 # name: (code put before the answers, words in the reason (one | or another), whether nothing of it can be graded)
@@ -92,7 +101,7 @@ ATTACKS = {
     "sys.exit": ("import sys\nsys.exit(0)", "ended the program (sys.exit)", True),
     "os._exit": ("import os\nos._exit(0)", "it ended the program (exit status 0)", True),
     "kernel kill": ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "its process was killed", True),
-    "kill all": ("import os\nfor process in (-1, 1):\n    os.kill(process, 9)", "", True),
+    "kill all": (KILL_ALL, "its process was killed", True),
     "segfault": ("import ctypes\nctypes.string_at(0)", "SIGSEGV", True),
     "replaced checker": (REPLACED_CHECKER, "", False),
     "patched torch": (PATCHED_TORCH, "", False),
@@ -129,27 +138,34 @@ def solutions(slug):
 
 
 def honest(number):
-    """(notebook, scores) of one honest submission, of seven kinds."""
+    """(notebook, scores, words in the feedback) of one honest submission."""
     slug = SLUGS[number % len(SLUGS)]
     right = solutions(slug)
-    kind = number % 7
+    kind = number % HONEST_KINDS
     if kind == 0:
-        return submission(slug, right), [1, 1, 1]
+        return submission(slug, right), [1, 1, 1], "All right."
     if kind == 1:
-        return submission(slug, {}), [0, 0, 0]
+        return submission(slug, {}), [0, 0, 0], "fix: nothing was answered."
     if kind == 2:
-        return submission(slug, {"predict": right["predict"]}), [1, 0, 0]
+        return submission(slug, {"predict": right["predict"]}), [1, 0, 0], "fix: nothing was answered."
     if kind == 3:
-        return submission(slug, {**right, "predict": 'prediction = "ABCD"'}), [0, 1, 1]
+        return submission(slug, {**right, "predict": 'prediction = "ABCD"'}), [0, 1, 1], "predict: Not "
     if kind == 4:
-        return submission("01_one_number", {**solutions("01_one_number"), "fix": NAIVE_POWER}), [1, 1, 0]
+        return (
+            submission("01_one_number", {**solutions("01_one_number"), "fix": NAIVE_POWER}),
+            [1, 1, 0],
+            "NaN gradients",
+        )
     if kind == 5:  # an experiment of the student's own fails
-        return submission(slug, right, before="%matplotlib inline\nundefined_name + 1"), [1, 1, 1]
-    return submission(slug, {**right, "expose": 'evidence = {"logits": [[0.0, 0.0]]}'}), [1, 0, 1]
+        return submission(slug, right, before="%matplotlib inline\nundefined_name + 1"), [1, 1, 1], "All right."
+    return submission(slug, {**right, "expose": 'evidence = {"logits": [[0.0, 0.0]]}'}), [1, 0, 1], "expose: "
 
 
 def write(folder, size, port, victim):
-    """Write a class of this size; returns {student: (scores or None where it could not be graded, words)}."""
+    """Write a class of this size, or the smallest with all kinds in it.
+
+    Returns {student: (scores or None where it could not be graded, words)}.
+    """
     folder.mkdir()
     expected = {}
     places = {"@PORT@": str(port), "@VICTIM@": str(victim), "@FOLDER@": str(folder), "@REPO@": str(ROOT)}
@@ -170,11 +186,10 @@ def write(folder, size, port, victim):
     expected |= damaged(folder)
     expected |= odd_names(folder, right)
     number = 0
-    while len(expected) < size:
-        notebook, scores = honest(number)
+    while number < HONEST_KINDS or len(expected) < size:
+        notebook, *expected[f"student {number:03d}"] = honest(number)
         (folder / f"student {number:03d}").mkdir()
         (folder / f"student {number:03d}" / "homework.ipynb").write_text(notebook)
-        expected[f"student {number:03d}"] = (scores, "")
         number += 1
     return expected
 

@@ -67,6 +67,29 @@ def test_one_master_becomes_a_notebook_without_and_a_zip_with_the_tests(tmp_path
         assert {f"tests/{part}.py" for part in ("predict", "expose", "fix")} | {"run_autograder", "setup.sh"} <= names
         assert b"exercise.check_fix(fixed_loss, seed=1).ok" in archive.read("tests/fix.py")
         assert b"focal-lib @ git+https://" in archive.read("environment.yml")
+        assert not [name for name in names if str(ROOT).encode() in archive.read(name)]  # nothing of this machine
+
+
+@pytest.mark.parametrize(("edition", "score"), [(MASTERS, 3), (STUDENTS, 0)])
+def test_the_zip_grades_as_gradescope_would(tmp_path, edition, score):
+    masters = tmp_path / "masters"
+    masters.mkdir()
+    for name in (MASTERS[0], MASTERS[0].parent / "assignment.yml"):
+        shutil.copy(name, masters)
+    assert editions("--masters", masters, "--students", tmp_path / "s", "--zips", tmp_path / "z").returncode == 0
+    words = [
+        sys.executable,
+        "-m",
+        "otter",
+        "run",
+        "-a",
+        str(tmp_path / "z" / f"{MASTERS[0].stem}.zip"),
+        "-o",
+        str(tmp_path),
+    ]
+    subprocess.run([*words, "--no-logo", str(edition[0])], check=True, capture_output=True, cwd=tmp_path)
+    tests = json.loads((tmp_path / "results.json").read_text())["tests"]
+    assert sum(test.get("score", 0) for test in tests) == score
 
 
 def without_solutions(notebook):
@@ -77,10 +100,20 @@ def without_a_question(notebook):
     notebook.cells = [cell for cell in notebook.cells if "name: expose" not in cell.source]
 
 
+def without_a_config(notebook):
+    notebook.cells = [cell for cell in notebook.cells if "ASSIGNMENT CONFIG" not in cell.source]
+
+
+def without_an_end(notebook):
+    notebook.cells = [cell for cell in notebook.cells if cell.source != "# END TESTS"]
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
         (without_solutions, "lacks solution cells: each of its three questions needs one."),
+        (without_a_config, "must start with a raw cell: # ASSIGNMENT CONFIG, then config_file: assignment.yml."),
+        (without_an_end, "has its raw cells in disorder: Found an end question cell with an un-ended child"),
         (without_a_question, "must have the questions predict, expose, fix, in this order; it has ['predict', 'fix']."),
     ],
 )

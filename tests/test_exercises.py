@@ -112,6 +112,27 @@ def twice_weighted(logits, labels, alpha=None, gamma=2.0, reduction="mean"):
     return reduced((1.0 if alpha is None else alpha[labels]) * focus(nll, gamma) * weighted, reduction)
 
 
+def in_the_exponent(logits, labels, alpha=None, gamma=2.0, reduction="mean"):
+    nll = F.cross_entropy(logits, labels, weight=alpha, reduction="none")
+    return reduced(focus(nll, gamma) * nll, reduction)
+
+
+def also_in_the_exponent(logits, labels, alpha=None, gamma=2.0, reduction="mean"):
+    weighted = F.cross_entropy(logits, labels, weight=alpha, reduction="none")
+    p_t = torch.exp(-weighted)
+    return reduced((1 - p_t).clamp_min(1e-30) ** gamma * weighted, reduction)
+
+
+def passed_on(logits, labels, gamma=2.0, reduction="mean"):
+    nll = F.cross_entropy(logits, labels, reduction=reduction)
+    return focus(nll, gamma) * nll
+
+
+def picked_by_gather(logits, labels, alpha=None, gamma=2.0, reduction="mean"):
+    nll, alpha = nll_of(logits, labels), torch.ones(logits.shape[1]) if alpha is None else alpha
+    return reduced(alpha.gather(0, labels) * focus(nll, gamma) * nll, reduction)
+
+
 def without_alpha(logits, labels, gamma=2.0, reduction="mean"):
     nll = nll_of(logits, labels)
     return reduced(focus(nll, gamma) * nll, reduction)
@@ -133,6 +154,10 @@ def sides_swapped(logits, labels, alpha=0.25, gamma=2.0, reduction="mean"):
     return reduced((alpha * (1 - labels) + (1 - alpha) * labels) * focus(nll, gamma) * nll, reduction)
 
 
+def takes_nothing():
+    return torch.zeros(())
+
+
 def nothing(logits, labels, **settings):
     return None
 
@@ -148,19 +173,49 @@ class TrainedWeights(nn.Module):
         return reduced(focus(nll, self.gamma) * weighted, self.reduction)
 
 
+class PlainAttribute(TrainedWeights):
+    def __init__(self, alpha=None, gamma=2.0, reduction="mean"):
+        nn.Module.__init__(self)
+        self.alpha, self.gamma, self.reduction = alpha, gamma, reduction
+
+
+class Frozen(PlainAttribute):
+    def __init__(self, alpha=None, gamma=2.0, reduction="mean"):
+        super().__init__(None, gamma, reduction)
+        self.alpha = None if alpha is None else nn.Parameter(alpha.clone(), requires_grad=False)
+
+
+class LeftOnTheCPU(PlainAttribute):
+    def __init__(self, alpha=None, gamma=2.0, reduction="mean"):
+        super().__init__(None, gamma, reduction)
+        self.weights = None if alpha is None else alpha.tolist()
+
+    def forward(self, logits, labels):
+        self.alpha = None if self.weights is None else torch.tensor(self.weights, dtype=logits.dtype)
+        return super().forward(logits, labels)
+
+
 WRONG_FIXES = [  # a fix that newcomers write, and what it must be told
     ("01_one_number", naive_power, "mended one fault and made another. NaN gradients below gamma = 1"),
-    ("02_idle_alpha", without_none, "does not run"),
-    ("02_idle_alpha", without_alpha, "Keep all arguments"),
-    ("03_exponent", twice_weighted, "The first fault is still there"),
-    ("04_two_sides", sides_swapped, "positives are 3 times what they should be, negatives are 0.333 times"),
+    ("01_one_number", passed_on, "One fault is mended, not all. It breaks this: Three examples worked out by hand"),
+    ("02_idle_alpha", without_none, "fails on logits and labels alone"),
+    ("02_idle_alpha", without_alpha, "can do less than the code under review: it has no argument for alpha"),
+    ("02_idle_alpha", in_the_exponent, "mended one fault and made another. Class weights inside the exponent"),
+    ("03_exponent", twice_weighted, "mended one fault and made another. Class weights applied twice"),
+    ("03_exponent", also_in_the_exponent, "The first fault is still there."),
+    ("03_exponent", picked_by_gather, "can do less than the code under review: it refuses input of shape (N, C, H, W)"),
+    ("04_two_sides", sides_swapped, "positives are 3 times what they should be, negatives 0.333 times"),
     ("05_left_behind", TrainedWeights, "an optimizer that gets hold of it trains it"),
-    ("07_the_table", twice_weighted, "One fault is mended, not all"),
+    ("05_left_behind", PlainAttribute, "neither buffer nor parameter: after .to(device) it is where it was"),
+    ("05_left_behind", LeftOnTheCPU, "On another device it fails, with weights and batch moved there: RuntimeError"),
+    ("07_the_table", twice_weighted, "mended one fault and made another. Class weights applied twice"),
+    ("07_the_table", in_the_exponent, "mended one fault and made another. Class weights inside the exponent"),
     ("08_certain", clamped, "mended one fault and made another. Clamping kills the gradient of the worst mistakes"),
     ("09_nobody_asked", dropped_rows, "The first fault is still there"),
-    ("10_wrong_side", without_alpha, "Keep all arguments"),
+    ("10_wrong_side", without_alpha, "can do less than the code under review"),
     ("11_two_at_once", still_detached, "One fault is mended, not all. It breaks this: The gradient is the slope"),
-    ("12_review", nothing, "does not run"),
+    ("12_review", takes_nothing, "fails on logits and labels alone: it raised TypeError"),
+    ("12_review", nothing, "fails on logits and labels alone"),
     ("12_review", focal_loss, "the library's own loss"),
     ("05_left_behind", FocalLoss, "the library's own loss"),
     ("12_review", 3, "A fix is a loss to call; got int."),
@@ -180,6 +235,17 @@ def test_another_right_way_is_right_with_a_remark():
         assert feedback.ok and "A remark: 4 weights for 3 classes were accepted" in feedback.text, feedback
 
 
+def test_weights_in_a_frozen_parameter_are_moved_and_not_trained():
+    assert variables(STUDENT["05_left_behind"])["exercise"].check_fix(Frozen).ok
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_an_untouched_fix_gives_nothing_away(slug):
+    stub = variables(STUDENT[slug])
+    feedback = stub["exercise"].check_fix(answers(stub)["fix"])
+    assert not feedback.ok and not any(word in feedback.text for word in ("Proof", "breaks", "fault")), feedback
+
+
 def test_the_bug_is_named_once_it_is_mended():
     for slug, title in (("01_one_number", "One p_t for the whole batch"), ("12_review", "It was: Softmax twice")):
         solution = variables(MASTER[slug])
@@ -187,17 +253,27 @@ def test_the_bug_is_named_once_it_is_mended():
 
 
 ORDINARY = {"logits": [[1.0, 0.0], [0.0, 1.0]], "labels": [0, 1]}
+IN_ORDER = {"logits": [[1.0, 0.0], [0.0, 1.0]], "labels": [0, 1], "alpha": [1.0, 4.0]}
 WRONG_EVIDENCE = [
     ("01_one_number", {"logits": [[1.0, 0.0]], "labels": [0]}, "one example only"),
+    ("01_one_number", {"logits": [[1.0, 0.0]] * 2, "labels": [0, 0]}, "the same loss for every example"),
+    ("01_one_number", {**ORDINARY, "gamma": 0.0}, "focusing switched off, by gamma 0"),
+    ("02_idle_alpha", IN_ORDER, "its labels in the order of the classes"),
     ("02_idle_alpha", {**ORDINARY, "alpha": 0.5}, "A right loss refuses this input"),
     ("03_exponent", ORDINARY, "no alpha"),
     ("03_exponent", {**ORDINARY, "alpha": [1.0, 1.0]}, "the same alpha for every class"),
+    ("03_exponent", {**ORDINARY, "labels": [0, 0], "alpha": [1.0, 4.0]}, "no example whose class has a weight other"),
+    ("04_two_sides", {"logits": [0.0], "labels": [1.0]}, "positives only"),
     ("05_left_behind", {**ORDINARY, "alpha": [1.0, 4.0]}, "everything on the CPU"),
     ("05_left_behind", {**ORDINARY, "device": "cuda"}, '"device" is "cpu" or "meta"'),
     ("06_suspicious_names", ORDINARY, "so this proves nothing"),
-    ("08_certain", {**ORDINARY, "gamma": 0.5}, "no logit beyond 20"),
+    ("08_certain", {**ORDINARY, "gamma": 0.5}, "no example that the model is certain of"),
     ("08_certain", {"logits": [[50.0, 0.0]], "labels": [0]}, "gamma 2"),
+    ("07_the_table", {**ORDINARY, "labels": [1, 1], "alpha": [1.0, 4.0]}, "one class only among its labels"),
     ("09_nobody_asked", ORDINARY, "no ignored label"),
+    ("09_nobody_asked", {**ORDINARY, "labels": [7, 7], "ignore_index": 7}, "no label that counts"),
+    ("09_nobody_asked", {"logits": torch.zeros(0, 2), "labels": []}, "It needs at least one example."),
+    ("06_suspicious_names", {**ORDINARY, "labels": [0, -100]}, "The code under review ignores no labels"),
     ("01_one_number", "none", "There is an input that exposes this code"),
     ("01_one_number", [1, 2], "Evidence is a dict such as"),
     ("01_one_number", {"logits": [[1.0, 0.0]]}, "It lacks 'labels'."),

@@ -1,6 +1,7 @@
 """`make grade`: a class of honest and hostile submissions, stopped halfway and started again.
 
-CLASS_SIZE=300 grades the full class (`make class`); the default is small and holds every kind of submission.
+CLASS_SIZE=300 grades the full class (`make class`), with the limits that a teacher gets. The default is small, holds
+every kind of submission once, and gives each of them less CPU time.
 """
 
 import csv
@@ -24,7 +25,8 @@ import grade
 import sandbox
 
 TOOL = str(ROOT / "tools" / "grade.py")
-CLASS_SIZE = int(os.environ.get("CLASS_SIZE", 60))
+CLASS_SIZE = int(os.environ.get("CLASS_SIZE", 0))
+CPU_SECONDS = ("--cpu-seconds", "20" if CLASS_SIZE else "8")
 
 
 def start(*arguments):
@@ -60,7 +62,7 @@ def graded(tmp_path_factory):
     folder, journal = place / "class", place / "class-grades" / "journal.jsonl"
     with socket.create_server(("127.0.0.1", 0)) as server:
         expected = synthetic_class.write(folder, CLASS_SIZE, server.getsockname()[1], victim)
-        first = start(folder)
+        first = start(folder, *CPU_SECONDS)
         while not journal.exists() or journal.read_bytes().count(b"\n") < len(expected) // 2:
             assert first.poll() is None, first.communicate()
             time.sleep(0.1)
@@ -70,7 +72,7 @@ def graded(tmp_path_factory):
         journal.write_bytes(kept + b'{"key": ["cut o')  # as if the power had failed in the middle of a line
         time.sleep(1)
         orphans = processes_of(first.pid)
-        code, out, errors = run(folder)
+        code, out, errors = run(folder, *CPU_SECONDS)
         server.settimeout(0.1)
         with pytest.raises(TimeoutError):
             server.accept()  # nobody called
@@ -138,7 +140,7 @@ def test_no_harm_was_done(graded):
 
 
 def test_a_finished_class_is_not_graded_again(graded, students):
-    code, out, _ = run(graded["folder"])
+    code, out, _ = run(graded["folder"], *CPU_SECONDS)
     assert code == 0 and "per minute" not in out
     again = json.loads((graded["out_folder"] / "grades.json").read_text())["students"]
     assert {row["student"]: row for row in again} == students
@@ -155,6 +157,21 @@ def test_no_such_folder(tmp_path):
 def test_an_empty_folder(tmp_path):
     code, _, errors = run(tmp_path)
     assert code == 2 and "is empty; expected a notebook or a folder per student." in errors
+
+
+def test_results_into_a_file(tmp_path):
+    (tmp_path / "class").mkdir()
+    (tmp_path / "class" / "a.ipynb").write_text("")
+    (tmp_path / "results").write_text("mine")
+    code, _, errors = run(tmp_path / "class", "--out", tmp_path / "results")
+    assert code == 2 and "is a file; expected a folder for the results." in errors
+
+
+@pytest.mark.parametrize("option", ["--jobs", "--cpu-seconds"])
+def test_less_than_one(tmp_path, option):
+    (tmp_path / "a.ipynb").write_text("")
+    code, _, errors = run(tmp_path, option, 0)
+    assert code == 2 and f"{option} must be at least 1; got 0." in errors
 
 
 def test_two_gradings_at_once(tmp_path):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import nbformat
 from otter.assign import main as otter_assign
+from otter.assign.utils import AssignNotebookFormatException
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -44,6 +45,8 @@ def read_master(path):
         raise Unusable(f"{path} is not a notebook: {str(error).splitlines()[0]}") from None
     raw = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "raw")
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    if not re.search(r"^# ASSIGNMENT CONFIG\nconfig_file: assignment.yml$", raw, re.M):
+        raise Unusable(f"{path} must start with a raw cell: # ASSIGNMENT CONFIG, then config_file: assignment.yml.")
     names = re.findall(r"^name: (\w+)\npoints:", raw, re.M)
     if names != list(PARTS):
         raise Unusable(f"{path} must have the questions {', '.join(PARTS)}, in this order; it has {names}.")
@@ -61,7 +64,10 @@ def assign(masters, folder):
         read_master(master)
         copy, result = folder / master.name, folder / master.stem
         shutil.copy(master, copy)
-        otter_assign(str(copy), str(result), no_run_tests=True, no_pdfs=True)
+        try:
+            otter_assign(str(copy), str(result), no_run_tests=True, no_pdfs=True)
+        except AssignNotebookFormatException as error:
+            raise Unusable(f"{master} has its raw cells in disorder: {error}.") from None
         (zip_file,) = (result / "autograder").glob("*.zip")
         results[master.stem] = clean(nbformat.read(result / "student" / master.name, as_version=4)), zip_file
     return results

@@ -120,7 +120,9 @@ def grade(path, seed, limits=None):
         exercise, name, given = the_exercise(result["exercise"])
         with sandbox.Sandbox(limits) as box:
             answers = box.ask(do="run", cells=cells, names=["prediction", "evidence", name])
-            own = {str(number) for number, source in cells if source not in given}
+            own = {str(number): source for number, source in cells if source not in given}
+            if all(re.match(r"\s*(prediction|evidence) *=", source) for source in own.values()):
+                answers["fix"] = None  # the code under review, as it was given out
             answers["errors"] = {number: error for number, error in answers["errors"].items() if number in own}
             for part in PARTS:
                 ok, text = check(exercise, part, answers, box, seed)
@@ -179,16 +181,17 @@ def read_journal(file):
     return done
 
 
-def grade_all(folder, journal, jobs, seed):
+def grade_all(folder, journal, jobs, seed, limits):
     """Grade what the journal does not hold yet; returns [(student, path, result)] of the whole class."""
     submissions = [(student, path) for student, path in find(folder)]
-    keys = {path: (str(path.relative_to(folder)), fingerprint(path), seed) for _, path in submissions}
+    settings = seed, limits.cpu_seconds
+    keys = {path: (str(path.relative_to(folder)), fingerprint(path), *settings) for _, path in submissions}
     done = read_journal(journal)
     todo = [path for _, path in submissions if keys[path] not in done]
     start, context = time.monotonic(), multiprocessing.get_context("spawn")
     os.environ["TQDM_DISABLE"] = "1"  # in the workers, whose bars would cross ours
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=die_with_parent) as pool:
-        waiting = {pool.submit(grade, path, seed): path for path in todo}
+        waiting = {pool.submit(grade, path, seed, limits): path for path in todo}
         bar = tqdm(as_completed(waiting), "grading", total=len(submissions), initial=len(submissions) - len(todo))
         for future in bar:
             key, result = keys[waiting[future]], future.result()
@@ -256,15 +259,21 @@ def main():
     parser.add_argument("--out", type=Path, help="default: FOLDER-grades, beside FOLDER")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="default: one per core")
     parser.add_argument("--seed", type=int, default=1, help="of the hidden random cases (default: 1)")
+    parser.add_argument("--cpu-seconds", type=int, default=20, help="that one submission may use (default: 20)")
     arguments = parser.parse_args()
     folder = arguments.submissions.resolve()
     if not folder.is_dir():
         parser.error(f"{arguments.submissions} is not a folder; expected one with a notebook or a folder per student.")
     if not any(find(folder)):
         parser.error(f"{arguments.submissions} is empty; expected a notebook or a folder per student.")
+    out = arguments.out or folder.with_name(folder.name + "-grades")
+    if out.exists() and not out.is_dir():
+        parser.error(f"{out} is a file; expected a folder for the results.")
+    for name in ("jobs", "cpu_seconds"):
+        if getattr(arguments, name) < 1:
+            parser.error(f"--{name.replace('_', '-')} must be at least 1; got {getattr(arguments, name)}.")
     if reason := sandbox.why_not():
         parser.error(f"students' code needs a sandbox, and {reason}")
-    out = arguments.out or folder.with_name(folder.name + "-grades")
     out.mkdir(parents=True, exist_ok=True)
     with open(out / "journal.jsonl", "ab+") as journal:
         try:
@@ -272,7 +281,8 @@ def main():
         except OSError:
             parser.error(f"{out} is in use: another grading of this class is running.")
         try:
-            results = grade_all(folder, journal, arguments.jobs, arguments.seed)
+            limits = sandbox.Limits(cpu_seconds=arguments.cpu_seconds)
+            results = grade_all(folder, journal, arguments.jobs, arguments.seed, limits)
         except sandbox.DoesNotStart as reason:
             sys.exit(f"Grading stopped, because a sandbox does not start: {reason}. Start again to go on.")
     write_results(rows(results), out, arguments.seed)

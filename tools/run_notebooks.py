@@ -36,7 +36,12 @@ def run(path):
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as empty:
         NotebookClient(
-            notebook, timeout=600, resources={"metadata": {"path": empty}}, record_timing=False, kernel_name="python3"
+            notebook,
+            timeout=600,
+            resources={"metadata": {"path": empty}},
+            record_timing=False,
+            coalesce_streams=True,  # two prints arrive as one output or as two, depending on the time between them
+            kernel_name="python3",
         ).execute()
     notebook.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook.metadata.language_info = {"name": "python"}
@@ -53,6 +58,10 @@ def main():
     for path in paths:
         if not path.is_file():
             parser.error(f"{path} is not a file; expected a notebook.")
+        try:
+            nbformat.read(path, as_version=4)
+        except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError):
+            parser.error(f"{path} is not a notebook; expected a file with cells, in Jupyter's format.")
     bar = tqdm(paths, unit="notebook")
     for path in bar:
         bar.set_postfix_str(path.name)

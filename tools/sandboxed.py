@@ -139,7 +139,10 @@ class Answers:
     def build(self, settings):
         module = self.fix(**{name: to_tensor(value) for name, value in settings.items()})
         self.built[len(self.built)] = module
-        return {"module": len(self.built) - 1, "parameters": [name for name, _ in module.named_parameters()]}
+        return {
+            "module": len(self.built) - 1,
+            "parameters": [name for name, p in module.named_parameters() if p.requires_grad],
+        }
 
     def call(self, module, logits, labels, settings, grad):
         loss = self.fix if module is None else self.built[module].to(logits["device"])
