@@ -67,7 +67,7 @@ CLUMSY = b"""<script>
   const dawdle = (ms) => { for (const end = performance.now() + ms; performance.now() < end; ); };
   addEventListener("input", () => dawdle(60));
   document.addEventListener("readystatechange", () => dawdle(5000), { once: true });
-  addEventListener("load", () => setTimeout(() => { document.querySelector("article").style.paddingTop = "20rem"; }, 99));
+  addEventListener("load", () => setTimeout(() => { document.body.style.paddingTop = "20rem"; }, 99));
 </script></head>"""
 
 

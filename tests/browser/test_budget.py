@@ -21,7 +21,7 @@ def test_page_keeps_its_budget(chromium, site, page):
 
 
 def test_a_clumsy_page_is_over_every_limit(chromium, site):
-    """The gate can fail: the server adds a script that jumps after loading and dawdles before views and after inputs."""
+    """The gate can fail: the server adds a script that jumps, and dawdles before views and after inputs."""
     url = f"{site}/{live_pages()[0]}.html"
     median, slow = input_to_paint(chromium, f"{url}?clumsy", presses=12)
     measured = {
