@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 COLAB := .venv-colab
+TIMED := tests/browser/test_budget.py
 PARTS := $(wildcard requirements/*.txt requirements/node/*.json)
 
 .PHONY: help book test wheel colab lab notebooks applied-evidence evidence bench editions grade class bundle lock clean
@@ -58,7 +59,7 @@ book: $(VENV)/book-ready
 test: $(VENV)/all-ready book
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval.cfg --ignore tests/browser tests $(wildcard notebooks/*.ipynb)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval.cfg --ignore $(TIMED) tests notebooks
 
 colab: wheel $(COLAB)/ready
 	$(BIN)/python tools/run_from_wheel.py dist/*.whl

@@ -22,6 +22,7 @@ LIMITS = {
     "layout shift": 0.02,
     "time until alive, ratio": 1.1,
 }
+FAST = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
 SLOW_4G = {"offline": False, "latency": 150, "downloadThroughput": 1.6e6 / 8, "uploadThroughput": 0.75e6 / 8}
 
 
@@ -32,8 +33,12 @@ def weight(page):
     return len(gzip.compress(inline.encode())) + len(gzip.compress(host))
 
 
-def input_to_paint(browser, url, presses=60):
-    """Milliseconds from each of many key presses, over all ranges of a page, to the end of the frame that shows it."""
+def input_to_paint(browser, url, presses=40):
+    """Milliseconds from each of many key presses, over all ranges of a page, to the end of the frame that shows it.
+
+    Returns:
+        (median, 95th percentile).
+    """
     page = browser.new_page(viewport={"width": 390, "height": 844})
     page.goto(url)
     page.wait_for_function(AWAKE)
@@ -48,11 +53,11 @@ def input_to_paint(browser, url, presses=60):
     ranges = page.locator(".live input[type=range]").all()
     for handle in ranges:
         for k in range(presses):
-            handle.press("ArrowLeft" if k % 8 < 4 else "ArrowRight")
+            handle.press("ArrowLeft" if k % 4 < 2 else "ArrowRight")
     page.wait_for_timeout(100)
     waits = page.evaluate("waits")
     page.close()
-    assert len(waits) >= presses, "hardly a key press moved a range"
+    assert len(waits) >= 0.75 * presses * len(ranges) > 0, "too few of the key presses moved a range"
     return statistics.median(waits), statistics.quantiles(waits, n=20)[-1]
 
 
@@ -75,40 +80,66 @@ def layout_shift(browser, url, width):
     return shift
 
 
-def time_until_alive(browser, url):
-    """How much later the first view of a page is alive than the same page without views is ready; slow 4G, CPU / 4.
+def time_until_alive(browser, url, bare, network=SLOW_4G, cpu=4):
+    """When the first view of a page is alive, beside when the same page without views is ready; slow 4G, CPU / 4.
+
+    Both load at the same time, so that what else the machine is doing delays both.
 
     Returns:
-        (ratio, seconds until alive, seconds until the page without views has run its scripts).
+        The ratio of the two times.
     """
-
-    def load(url, moment):
+    moments = {
+        url: "document.querySelector('.live-view[data-live=yes]')",
+        bare: "performance.timing.domContentLoadedEventEnd",
+    }
+    loading = []
+    for address, moment in moments.items():
         page = browser.new_page(viewport={"width": 390, "height": 844})
+        page.add_init_script(f"""
+          const look = setInterval(() => {{
+            if (!({moment})) return;
+            clearInterval(look);
+            window.seconds = performance.now() / 1000;
+          }}, 10);
+        """)
         session = page.context.new_cdp_session(page)
         session.send("Network.enable")
-        session.send("Network.emulateNetworkConditions", SLOW_4G)
-        session.send("Emulation.setCPUThrottlingRate", {"rate": 4})
-        page.goto(url, wait_until="commit")
-        seconds = page.wait_for_function(moment, polling=50, timeout=60_000).json_value() / 1000
+        session.send("Network.emulateNetworkConditions", network)
+        session.send("Emulation.setCPUThrottlingRate", {"rate": cpu})
+        page.goto(address, wait_until="commit")
+        loading.append(page)
+    alive, ready = (page.wait_for_function("window.seconds", timeout=60_000).json_value() for page in loading)
+    for page in loading:
         page.close()
-        return seconds
-
-    alive = load(url, "document.querySelector('.live-view[data-live=yes]') ? performance.now() : 0")
-    ready = load(f"{url}?bare", "performance.timing.domContentLoadedEventEnd ? performance.now() : 0")
-    return alive / ready, alive, ready
+    return alive / ready
 
 
-def measure(browser, site, page):
-    """All numbers of one page, by the names of LIMITS."""
-    url = f"{site}/{page}.html"
-    median, slow = input_to_paint(browser, url)
-    return {
-        "gzip bytes": weight(page),
-        "input to paint, median ms": median,
-        "input to paint, 95th percentile ms": slow,
-        "layout shift": max(layout_shift(browser, url, width) for width in (390, 1280)),
-        "time until alive, ratio": time_until_alive(browser, url)[0],
+def measure(browser, url):
+    """All numbers of one page of the served site, by the names of LIMITS."""
+    # On a busy machine a measurement can come out too high, so one above its limit is one of three, and the median
+    # of the three counts.
+    once = {
+        "input to paint": lambda: input_to_paint(browser, url),
+        "layout shift": lambda: [max(layout_shift(browser, url, width) for width in (390, 1280))],
+        "time until alive": lambda: [time_until_alive(browser, url, f"{url.partition('?')[0]}?bare")],
     }
+    names = {
+        "input to paint": ["input to paint, median ms", "input to paint, 95th percentile ms"],
+        "layout shift": ["layout shift"],
+        "time until alive": ["time until alive, ratio"],
+    }
+    measured = {"gzip bytes": weight(url.partition(".html")[0].split("/", 3)[3])}
+    for kind, take in once.items():
+        taken = [take()]
+        if any(value > LIMITS[name] for name, value in zip(names[kind], taken[0], strict=True)):
+            taken += [take(), take()]
+        measured |= {name: statistics.median(one[k] for one in taken) for k, name in enumerate(names[kind])}
+    return measured
+
+
+def over(measured):
+    """Those of the numbers that are above their limit."""
+    return {name: value for name, value in measured.items() if value > LIMITS[name]}
 
 
 def main():
@@ -117,7 +148,7 @@ def main():
         browser = playwright.chromium.launch(executable_path=program("chromium"))
         for page in live_pages():
             print(page)
-            for name, value in measure(browser, site, page).items():
+            for name, value in measure(browser, f"{site}/{page}.html").items():
                 print(f"  {name:36}{value:12.3f}   limit {LIMITS[name]}")
         browser.close()
 

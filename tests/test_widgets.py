@@ -1,7 +1,9 @@
 """The live views' Python half: numbers, traits both ways, pictures. Runs on both ends of the ipywidgets range."""
 
 import base64
+import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -193,3 +195,25 @@ def test_each_view_documents_its_traits(kind):
     assert len(traits) >= 3
     for name in traits:
         assert f"        {name}: " in getattr(widgets, kind).__doc__
+
+
+def stored_views():
+    """(notebook, its class, stored state) of every live view in the notebooks."""
+    for path in sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb")):
+        stored = json.loads(path.read_text("utf-8"))["metadata"].get("widgets", {})
+        for model in stored.get("application/vnd.jupyter.widget-state+json", {}).get("state", {}).values():
+            if model["model_module"] == "anywidget":
+                kind = model["state"]["_anywidget_id"].rpartition(".")[2]
+                yield path.name, getattr(widgets, kind), model["state"]
+
+
+def test_the_notebooks_store_the_views_as_they_are_now():
+    """The site shows what the notebooks store; nbval, which compares outputs, does not look there."""
+    views = list(stored_views())
+    assert len(views) >= 4
+    stale = [(name, kind.__name__) for name, kind, state in views if (state["_esm"], state["_css"]) != code(kind)]
+    assert stale == [], "re-execute these notebooks: make notebooks"
+
+
+def code(kind):
+    return str(kind._esm), str(kind._css)

@@ -77,7 +77,8 @@ def add_host(app, pagename, templatename, context, doctree):
     """On the pages that have a live view: the host script, and of the stored widget state only what it reads."""
     if not app.env.metadata.get(pagename, {}).get("live_views"):
         return
-    app.add_js_file("live-host.js", loading_method="defer")
+    # Not deferred: deferred scripts run in order, and the theme's 1.5 MB of icons would come first.
+    app.add_js_file("live-host.js", loading_method="async", fetchpriority="high")
     models = notebook_state(app.env.doc2path(pagename))
     kept = {id: model for id, model in models.items() if model["model_module"] == "anywidget"}
     NbMetadataCollector.get_js_files(app.env, pagename)["ipywidgets_state"] = (

@@ -120,6 +120,7 @@
     woken.find(({ model }) => model.mentioned(address()))?.place.scrollIntoView({ block: "center" });
   }
 
-  if (document.readyState === "loading") addEventListener("DOMContentLoaded", start);
+  // When the page is read to its end, which is before other scripts have come.
+  if (document.readyState === "loading") document.addEventListener("readystatechange", start, { once: true });
   else start();
 })();

@@ -221,7 +221,8 @@ function live(model, el, label) {
 
 // An empty plot with labelled axes: an SVG of the given size, and functions from data to pixels.
 function plot({ width, height, x, y, title }) {
-  const left = 52, right = 12, top = 14, bottom = 46;
+  const longest = Math.max(...y.ticks.map(([, words]) => words.length));
+  const left = Math.max(52, 26 + 8 * longest), right = 12, top = 14, bottom = 46; // the axis' name stands left of its numbers
   const px = (value) => left + ((value - x.low) / (x.high - x.low)) * (width - left - right);
   const py = (value) => {
     const part = (value - y.low) / (y.high - y.low);

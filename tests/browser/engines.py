@@ -35,7 +35,7 @@ def pages():
 
 def live_pages():
     """Those pages that have a live view."""
-    found = [page for page in pages() if "live-view" in built(page).read_text()]
+    found = [page for page in pages() if 'class="live-view' in built(page).read_text()]
     assert found, "no page of the built site has a live view"
     return found
 
@@ -61,9 +61,18 @@ OURS = re.compile(
     re.S,
 )
 
+# What makes a page break every limit of time and rest: it is busy before its views wake up and after each input, and
+# its text jumps once it has loaded.
+CLUMSY = b"""<script>
+  const dawdle = (ms) => { for (const end = performance.now() + ms; performance.now() < end; ); };
+  addEventListener("input", () => dawdle(60));
+  document.addEventListener("readystatechange", () => dawdle(5000), { once: true });
+  addEventListener("load", () => setTimeout(() => { document.body.style.paddingTop = "20rem"; }, 99));
+</script></head>"""
+
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
-    """The site as a static host would send it: compressed, and silent; with ?bare, without our part of the page."""
+    """The site as a static host would send it: compressed, and silent; ?bare and ?clumsy change a page."""
 
     extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".woff2": "font/woff2"}  # noqa: RUF012
 
@@ -74,6 +83,8 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         body, kind = path.read_bytes(), self.guess_type(str(path))
         if self.path.endswith("?bare"):
             body = OURS.sub("", body.decode()).encode()
+        if self.path.endswith("?clumsy"):
+            body = body.replace(b"</head>", CLUMSY)
         self.send_response(200)
         self.send_header("Content-Type", kind)
         if kind.startswith("text/") or "javascript" in kind:

@@ -90,8 +90,8 @@ def open_chapter(chromium, lab):
         page.get_by_role("menuitem", name=name, exact=True).click()
         page.get_by_role("menuitem", name=item, exact=True).click()
 
-    def open_chapter(name):
-        page.goto(f"{lab.partition('/tree/')[0]}/tree/{name}.ipynb")
+    def open_chapter(name):  # in a workspace of its own: the shared one brings back what other tests had open
+        page.goto(f"{lab.partition('/tree/')[0]}/workspaces/{name}/tree/{name}.ipynb")
         page.locator(".jp-Toolbar-kernelName", has_text="Python 3").wait_for()
         page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for()
         menu("Edit", "Clear Outputs of All Cells")

@@ -6,6 +6,7 @@ import re
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from engines import built, live_pages
@@ -13,8 +14,9 @@ from engines import built, live_pages
 from focal_lib import widgets
 from focal_lib.data import load_example
 from focal_lib.detection import dense_loss, detect, make_detector, make_scenes, train_detector
+from focal_lib.evidence import load_curves
 from focal_lib.training import train
-from focal_lib.widgets.view import percent
+from focal_lib.widgets.view import percent, rounded
 
 ROOT = Path(__file__).parent.parent.parent
 SETTINGS = 200
@@ -35,6 +37,8 @@ return argument.settings.map((setting) => {
         if (view.querySelector('.live-sentence').textContent.startsWith(`Round ${value} `)) break;
         view.querySelector('[data-action=next]').click();
       }
+    } else if (typeof value === 'boolean') {
+      if (control(key).checked !== value) control(key).click();
     } else if (control(key).type === 'range') {
       control(key).value = value;
       control(key).dispatchEvent(new Event('input'));
@@ -98,6 +102,14 @@ def which_bug(chance):
         )
 
 
+def training_runs(chance):
+    view = widgets.TrainingRuns()
+    keys = ("gamma", "beside", "optimizer", "epochs", "show")
+    for _ in range(SETTINGS):
+        setting = {key: chance.choice(view.traits()[key].values) for key in keys}
+        yield view, {**setting, "weights": chance.random() < 0.5}
+
+
 def text_ranking(chance):
     """The notes that chapter 08 shows; their p_t comes from a network trained there."""
     notebook = json.loads((ROOT / "notebooks" / "08_text.ipynb").read_text("utf-8"))
@@ -126,9 +138,19 @@ SETTERS = {
     "LossCurve": loss_curve,
     "BatchShare": batch_share,
     "WhichBug": which_bug,
+    "TrainingRuns": training_runs,
     "TextRanking": text_ranking,
     "CellLoss": cell_loss,
 }
+
+
+def mean_answers(view):
+    """The two confusion matrices, averaged over the seeds, as the drawing shows them."""
+    stored, at = load_curves(), ("100", "500").index(view.epochs)
+    right = stored["counts"][view.rows(), at]
+    wrong = np.bincount(stored["labels"]) - right
+    return [rounded(count, 1) for count in np.stack([right, wrong]).flat]
+
 
 # What may stand inside the drawing, besides the axes.
 FIGURES = {
@@ -137,9 +159,16 @@ FIGURES = {
     ),
     "BatchShare": lambda view: {percent(share) for share in view.shares(view.gamma, view.alpha, view.preset).flat},
     "WhichBug": lambda view: set(),
+    "TrainingRuns": lambda view: set(mean_answers(view)) if view.show == "answers" else set(),
     "TextRanking": lambda view: set(),
     "CellLoss": lambda view: set(),
 }
+
+
+def position(view, key, value):
+    """Where the control of a trait stands; a range over some numbers moves in positions, not in values."""
+    values = getattr(view.traits()[key], "values", [])
+    return values.index(value) if value in values and not isinstance(value, str) else value
 
 
 @pytest.mark.parametrize(("page", "kind"), VIEWS)
@@ -150,8 +179,7 @@ def test_numbers_are_those_of_focal_lib(open_page, page, kind):
             setattr(view, key, value)
         expected.append(view.sentence())
         figures.append(FIGURES[kind](view))
-        # the range over alpha moves in positions, not in values
-        settings.append({k: view.traits()[k].values.index(v) if k == "alpha" else v for k, v in setting.items()})
+        settings.append({key: position(view, key, value) for key, value in setting.items()})
     shown = open_page(page).run(SWEEP, {"kind": kind, "settings": settings})
     plain = [said["sentence"].replace("At pt =", "At p_t =") for said in shown]
     assert plain == expected
