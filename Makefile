@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 COLAB := .venv-colab
 TIMED := tests/browser/test_budget.py
+BENCH := .venv-bench
 PARTS := $(wildcard requirements/*.txt requirements/node/*.json)
 
 .PHONY: help book test wheel colab lab notebooks applied-evidence evidence bench editions grade class bundle lock clean
@@ -12,10 +13,10 @@ help:
 	@echo "make book       build the site from the stored notebook outputs"
 	@echo "make test       run all tests and re-execute all notebooks"
 	@echo "make colab      run all notebooks from the wheel alone, on the book's versions and on Colab's"
+	@echo "make bench      time the losses beside their peers (makes book/speed.md) and the sweep beside the plain loop"
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make notebooks  re-execute all notebooks and store their outputs"
 	@echo "make evidence   rerun the 200 seeds behind chapters 03 and 05, then the claims page (half an hour on two cores)"
-	@echo "make bench      time the sweep beside the plain loop over seeds"
 	@echo "make applied-evidence  rerun the many seeds behind the text and the detection chapter (an hour on two cores)"
 	@echo "make editions   write the student exercises, and their autograder zips, from the masters"
 	@echo "make grade SUBMISSIONS=folder   grade a class, each notebook in a sandbox; needs bubblewrap"
@@ -46,6 +47,12 @@ $(COLAB)/ready: requirements/colab.txt
 	$(COLAB)/bin/python -m pip install --disable-pip-version-check -r requirements/colab.txt
 	@touch $@
 
+$(BENCH)/ready: requirements/bench.txt requirements/peers.txt
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --disable-pip-version-check -r requirements/bench.txt
+	$(BENCH)/bin/python -m pip install --disable-pip-version-check --no-deps -r requirements/peers.txt
+	@touch $@
+
 wheel: $(VENV)/all-ready
 	@rm -rf build dist
 	$(BIN)/python -m build
@@ -60,6 +67,8 @@ test: $(VENV)/all-ready book
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval.cfg --ignore $(TIMED) tests notebooks
+	@# By themselves, because they measure time.
+	$(BIN)/python -m pytest $(TIMED)
 
 colab: wheel $(COLAB)/ready
 	$(BIN)/python tools/run_from_wheel.py dist/*.whl
@@ -69,15 +78,17 @@ evidence: $(VENV)/all-ready
 	$(BIN)/python benchmarks/evidence.py
 	$(BIN)/python tools/make_claims.py
 
-bench: $(VENV)/all-ready
-	$(BIN)/python benchmarks/sweep_speed.py
-
 applied-evidence: $(VENV)/all-ready
 	$(BIN)/python benchmarks/text.py
 	$(BIN)/python benchmarks/detection.py
 
 bundle: book wheel
 	$(BIN)/python tools/bundle.py dist/*.whl
+
+bench: $(BENCH)/ready $(VENV)/all-ready
+	PYTHONPATH=. $(BENCH)/bin/python benchmarks/speed.py
+	$(BIN)/python benchmarks/speed_page.py
+	$(BIN)/python benchmarks/sweep_speed.py
 
 lab: $(VENV)/all-ready
 	$(BIN)/jupyter lab notebooks/01_imbalance.ipynb
@@ -99,4 +110,4 @@ lock: $(VENV)/all-ready
 	$(BIN)/python -m pip freeze --exclude-editable | grep -v '^torch==' | sed 's/ @ .*//; s/+cpu//' > requirements/constraints.txt
 
 clean:
-	rm -rf _build $(VENV) $(COLAB) build dist *.egg-info
+	rm -rf _build $(VENV) $(COLAB) $(BENCH) build dist *.egg-info

@@ -1,0 +1,147 @@
+"""Fill the tables, the figure and the numbers of book/speed.md from the stored results of speed.py.
+
+What stands between ``<!-- NAME -->`` and ``<!-- end -->`` is made here; the rest of the page is written by hand.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from speed import COMPILED, GROWTH, OURS, PLAIN, REFERENCE, RESULTS
+
+from focal_lib.plots import COLORS, axes
+
+PAGE = Path(__file__).parents[1] / "book" / "speed.md"
+FIGURE = PAGE.with_suffix(".svg")
+FIRST = [REFERENCE, OURS, PLAIN, COMPILED]
+LINES = {
+    REFERENCE: {"color": COLORS["cross_entropy"], "linestyle": "--", "marker": "s"},
+    OURS: {"color": COLORS["focal"], "linestyle": "-", "marker": "o"},
+    PLAIN: {"color": COLORS["minority"], "linestyle": ":", "marker": "^"},
+}
+
+
+def size(shape):
+    return " × ".join(f"{length:,}".replace(",", " ") for length in shape)
+
+
+def table(head, rows):
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def comparison(results, cell):
+    """Losses down, sizes across, float32 with alpha; a dash where a loss was not run."""
+    cases = [case for case in results["table"] if case["dtype"] == "float32" and case["alpha"]]
+    found = [{row["loss"]: row for row in case["losses"]} for case in cases]
+    names = FIRST + sorted({name for rows in found for name in rows} - set(FIRST))
+    cells = [[f"`{name}`" if name in (REFERENCE, OURS) else name] for name in names]
+    for line, name in zip(cells, names, strict=True):
+        line += [cell(rows[name]) if name in rows else "–" for rows in found]
+    return cases, cells
+
+
+def time_table(results):
+    cases, rows = comparison(results, lambda row: "{1:.2f} ({0:.2f}–{2:.2f})".format(*row["time"]))
+    floors = [floor(results, case) for case in cases]
+    return table(["time", *(size(case["shape"]) for case in cases)], [*rows, ["*bandwidth floor*", *floors]])
+
+
+def floor(results, case):
+    """Reading the arguments and writing the gradient at the speed of a copy, over cross-entropy's time."""
+    reference = next(row for row in case["losses"] if row["loss"] == REFERENCE)
+    return f"{1e3 * case['bytes'] / results['bytes_per_second'] / reference['ms']:.2f}"
+
+
+def memory_table(results):
+    cases, rows = comparison(results, lambda row: f"{row['memory']:.2f}")
+    return table(["peak memory", *(size(case["shape"]) for case in cases)], rows)
+
+
+def kinds_table(results):
+    """Our loss in both types, with and without alpha: time · memory."""
+    kinds = [("float32", True), ("float32", False), ("bfloat16", True), ("bfloat16", False)]
+    rows = {kind: [f"{kind[0]}, {'with' if kind[1] else 'without'} α"] for kind in kinds}
+    for case in results["table"]:
+        ours = next(row for row in case["losses"] if row["loss"] == OURS)
+        rows[case["dtype"], case["alpha"]].append(f"{ours['time'][1]:.2f} · {ours['memory']:.2f}")
+    shapes = list(dict.fromkeys(size(case["shape"]) for case in results["table"]))
+    return table(["time · peak memory", *shapes], list(rows.values()))
+
+
+def series(results, variable, name):
+    """The variable's values and the milliseconds of one loss."""
+    points = [point for point in results["growth"] if point["with"] == variable]
+    lengths = [point["shape"][0 if variable == "N" else 1] for point in points]
+    return lengths, [next(row["ms"] for row in point["losses"] if row["loss"] == name) for point in points]
+
+
+def slope(results, variable, name):
+    """Exponent b of time ∝ variable^b, by least squares over the upper half of the sizes, where overheads are small."""
+    lengths, times = series(results, variable, name)
+    half = len(lengths) // 2
+    return np.polyfit(np.log(lengths[half:]), np.log(times[half:]), 1)[0]
+
+
+def growth_text(results):
+    fixed = {"N": GROWTH["N"][0][1], "C": GROWTH["C"][0][0]}
+    sentences = []
+    for variable, other in (("N", f"C = {fixed['N']}"), ("C", f"N = {fixed['C']}")):
+        ours, reference = (slope(results, variable, name) for name in (OURS, REFERENCE))
+        sentences.append(
+            f"Over the upper half of the sizes, time grows like {variable}^{ours:.2f} for `{OURS}` and like "
+            f"{variable}^{reference:.2f} for `{REFERENCE}` ({other})."
+        )
+    return "\n".join(sentences)
+
+
+def machine_text(results):
+    machine, versions = results["machine"], results["versions"]
+    packages = ", ".join(f"{package} {version}" for package, version in versions.items())
+    return (
+        f"Processor: {machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, "
+        f"{machine['system']}. "
+        f"A copy moves {results['bytes_per_second'] / 1e9:.1f} GB each second. {packages}."
+    )
+
+
+def fill(page, results):
+    """The page with every generated part made anew."""
+    parts = {
+        "time": time_table,
+        "memory": memory_table,
+        "kinds": kinds_table,
+        "growth": growth_text,
+        "machine": machine_text,
+    }
+    for name, make in parts.items():
+        # [\s\S]: the part may run over many lines; a function, because its text is not a pattern.
+        part = f"\n{make(results)}\n\n"
+        page, count = re.subn(rf"(?<=<!-- {name} -->\n)[\s\S]*?(?=<!-- end -->)", lambda _, part=part: part, page)
+        if count != 1:
+            raise ValueError(f"the page must have one part named {name}, found {count}.")
+    return page
+
+
+def figure(results):
+    """Milliseconds against N and against C, both axes logarithmic."""
+    made, panels = axes("", "forward + backward (milliseconds)", width=9, height=4, columns=2)
+    for ax, (variable, text) in zip(panels, (("N", "rows N, 16 classes"), ("C", "classes C, 4096 rows")), strict=True):
+        for name, line in LINES.items():
+            ax.loglog(*series(results, variable, name), label=name, **line)
+        ax.set_xlabel(text)
+    panels[0].legend()
+    return made
+
+
+def main():
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    PAGE.write_text(fill(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")
+    matplotlib.rcParams["svg.hashsalt"] = "speed"  # the same bytes each time
+    figure(results).savefig(FIGURE, metadata={"Date": None}, facecolor="white")
+
+
+if __name__ == "__main__":
+    main()
