@@ -66,7 +66,8 @@ book: $(VENV)/book-ready
 test: $(VENV)/all-ready book
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval.cfg --ignore $(TIMED) tests notebooks
+	@# Two processes with one thread each: more threads than cores would mostly wait for each other.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval.cfg --ignore $(TIMED) tests notebooks
 	@# By themselves, because they measure time.
 	$(BIN)/python -m pytest $(TIMED)
 

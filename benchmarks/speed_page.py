@@ -118,8 +118,8 @@ def fill(page, results):
     }
     for name, make in parts.items():
         # [\s\S]: the part may run over many lines; a function, because its text is not a pattern.
-        part = f"\n{make(results)}\n\n"
-        page, count = re.subn(rf"(?<=<!-- {name} -->\n)[\s\S]*?(?=<!-- end -->)", lambda _, part=part: part, page)
+        part = f"<!-- {name} -->\n\n{make(results)}\n\n<!-- end -->"
+        page, count = re.subn(rf"<!-- {name} -->\n[\s\S]*?<!-- end -->", lambda _, part=part: part, page)
         if count != 1:
             raise ValueError(f"the page must have one part named {name}, found {count}.")
     return page

@@ -21,7 +21,7 @@ from .properties import PROPERTIES
 
 __all__ = ["TOTAL", "Exercise", "Feedback", "pick", "shuffled"]
 
-TOTAL = 12
+TOTAL = 14
 PARTS = ("predict", "expose", "fix")
 PROGRESS_FILE = "focal_progress.json"
 EVIDENCE = {"logits", "labels", "alpha", "gamma", "reduction", "ignore_index", "device"}

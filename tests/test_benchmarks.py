@@ -1,0 +1,92 @@
+"""The benchmark on tiny sizes, the memory it promises, and its page, which must be what the stored results say."""
+
+import json
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pytest
+import torch
+from tqdm import tqdm
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import speed  # noqa: E402
+import speed_page  # noqa: E402
+
+MUST_HOLD = {(4096, 4): 1.2, (262_144, 4): 1.2, (65_536, 100): 0.36, (512, 32_000): 0.34}
+
+
+@pytest.mark.parametrize("shape", MUST_HOLD)
+def test_peak_memory_over_that_of_cross_entropy(shape):
+    """Allocations do not depend on how busy the machine is, so this is a promise, not a timing."""
+    input, target, alpha = speed.arguments(shape, torch.float32, weighted=True)
+    losses = speed.contenders(shape, alpha, with_peers=False)
+    peaks = {name: speed.peak_bytes(loss, input, target) for name, loss in losses.items()}
+    assert peaks[speed.REFERENCE] == pytest.approx(3 * input.nbytes, rel=0.01)  # as the page says
+    assert peaks[speed.OURS] <= MUST_HOLD[shape] * peaks[speed.REFERENCE]
+
+
+def test_peak_memory_counts_what_is_alive():
+    input = torch.ones(1000, requires_grad=True)
+    step = lambda input, target: (input.detach().repeat(10).sum() + input.detach().repeat(20).sum() + input).sum()  # noqa: E731
+    assert 20 * 4000 <= speed.peak_bytes(step, input, None) <= 22 * 4000
+
+
+def test_losses_take_turns_and_ratios_are_per_round():
+    input, target, alpha = speed.arguments((32, 4), torch.float32, weighted=True)
+    losses = speed.contenders((32, 4), alpha, with_peers=False)
+    rows = speed.compare(losses, input, target, 0.01, tqdm(disable=True))
+    assert [row["loss"] for row in rows] == [speed.REFERENCE, speed.OURS, speed.PLAIN]
+    assert rows[0]["time"] == [1, 1, 1] and rows[0]["memory"] == 1
+    assert all(row["ms"] > 0 and row["rounds"] >= 5 for row in rows)
+    assert speed.summary("x", [3.0, 1.0, 8.0], [1.0, 1.0, 2.0], 2)["time"] == [2, 3, 3.5]
+
+
+def test_a_small_run_makes_a_page():
+    sizes, growth = [(32, 4), (2, 3, 4, 4)], {"N": [(8, 16), (16, 16)] * 2, "C": [(16, 2), (16, 4)] * 2}
+    results = json.loads(json.dumps(speed.measure(sizes, growth, 0.01, 1e9, with_peers=False)))
+    page = speed_page.fill(speed_page.PAGE.read_text(encoding="utf-8"), results)
+    assert "| 32 × 4 | 2 × 3 × 4 × 4 |" in page
+    plt.close(speed_page.figure(results))
+
+
+def test_the_page_is_what_the_stored_results_say():
+    page, results = speed_page.PAGE.read_text(encoding="utf-8"), json.loads(speed.RESULTS.read_text(encoding="utf-8"))
+    assert speed_page.fill(page, results) == page
+    results["table"][0]["losses"][1]["time"][1] += 1
+    assert speed_page.fill(page, results) != page  # the comparison sees one changed number
+
+
+def test_the_figure_is_drawn_from_the_stored_results(tmp_path, monkeypatch):
+    monkeypatch.setattr(speed_page, "FIGURE", tmp_path / "speed.svg")
+    monkeypatch.setattr(speed_page, "PAGE", tmp_path / "speed.md")
+    (tmp_path / "speed.md").write_text((ROOT / "book" / "speed.md").read_text(encoding="utf-8"), encoding="utf-8")
+    speed_page.main()
+    assert (tmp_path / "speed.svg").read_bytes() == (ROOT / "book" / "speed.svg").read_bytes()
+
+
+def test_the_stored_results_cover_what_is_promised():
+    results = json.loads(speed.RESULTS.read_text(encoding="utf-8"))
+    cases = {(tuple(case["shape"]), case["dtype"], case["alpha"]): case for case in results["table"]}
+    for shape in speed.SIZES:
+        for dtype in ("float32", "bfloat16"):
+            for alpha in (True, False):
+                names = {row["loss"] for row in cases[shape, dtype, alpha]["losses"]}
+                assert {speed.REFERENCE, speed.OURS, speed.PLAIN} <= names
+    names = {row["loss"] for row in cases[(65_536, 100), "float32", True]["losses"]}
+    assert {"kornia", "MONAI", "Keras", "segmentation-models-pytorch", "rows masked first", speed.COMPILED} <= names
+
+
+def test_ahead_of_every_peer_in_the_stored_results():
+    """At every size faster than each published loss, and level or better in memory than each that weighs the classes."""
+    results = json.loads(speed.RESULTS.read_text(encoding="utf-8"))
+    for case in results["table"]:
+        ours, *peers = (
+            row for row in case["losses"] if row["loss"] not in (speed.REFERENCE, speed.PLAIN, speed.COMPILED)
+        )
+        for peer in peers:
+            assert ours["time"][1] < peer["time"][1], (case["shape"], peer["loss"])
+            if peer["loss"] != "kornia":  # it has no weights there; the page says where that takes less memory
+                assert ours["memory"] <= peer["memory"], (case["shape"], peer["loss"])
