@@ -80,7 +80,7 @@ def test_the_stored_results_cover_what_is_promised():
 
 
 def test_ahead_of_every_peer_in_the_stored_results():
-    """At every size faster than each published loss, and level or better in memory than each that weighs the classes."""
+    """At every size faster than each published loss, and level or better in memory than those that weigh classes."""
     results = json.loads(speed.RESULTS.read_text(encoding="utf-8"))
     for case in results["table"]:
         ours, *peers = (
