@@ -270,7 +270,8 @@ class _Suspects:
             left -= same[best]
         left.discard("runs_with_defaults")  # not running at all is like nothing in particular
         if left:
-            likeliest_first = sorted(set(alike) - set(self.ids), key=lambda id: -len(alike[id] & left))
+            others = [id for id in alike if id not in self.ids]  # a list: a set has another order in each process
+            likeliest_first = sorted(others, key=lambda id: -len(alike[id] & left))
             self.nearest = self._likeliest(
                 {id: len(alike[id] & left) for id in likeliest_first[:5] if alike[id] & left}
             )

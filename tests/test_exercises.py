@@ -372,7 +372,7 @@ def test_progress_survives_a_restart_and_stays_in_the_folder(tmp_path, monkeypat
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(here)
     exercise = solved["exercise"]
-    assert "predict ✗, expose ✗, fix ✗. 0 of 12 found." in repr(exercise.progress())
+    assert "predict ✗, expose ✗, fix ✗. 0 of 14 found." in repr(exercise.progress())
     assert not list(here.iterdir())
     for part in ("fix", "expose"):
         assert getattr(exercise, part)(answers(solved)[part]).ok
@@ -383,8 +383,8 @@ def test_progress_survives_a_restart_and_stays_in_the_folder(tmp_path, monkeypat
         "exercise.predict('none'); print(exercise.progress())"  # right about this loss, which has no fault
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8")
-    assert "predict ✗, expose ✓, fix ✓. 0 of 12 found." in out.stdout
-    assert "predict ✓, expose ✓, fix ✓. 1 of 12 found." in out.stdout
+    assert "predict ✗, expose ✓, fix ✓. 0 of 14 found." in out.stdout
+    assert "predict ✓, expose ✓, fix ✓. 1 of 14 found." in out.stdout
     assert [path.name for path in here.iterdir()] == [PROGRESS_FILE] and not list(home.iterdir())
 
 
@@ -408,7 +408,7 @@ def test_a_folder_that_cannot_be_written_does_not_stop_the_feedback(tmp_path, mo
 def test_all_found(tmp_path, monkeypatch, solved):
     monkeypatch.chdir(tmp_path)
     (tmp_path / PROGRESS_FILE).write_text(json.dumps({slug: list(PARTS) for slug in SLUGS}))
-    assert solved["exercise"].progress().ok and "12 of 12 found" in repr(solved["exercise"].progress())
+    assert solved["exercise"].progress().ok and "14 of 14 found" in repr(solved["exercise"].progress())
 
 
 def test_feedback_shows_its_verdict():
