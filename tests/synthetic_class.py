@@ -89,7 +89,7 @@ FORGED = b'{"errors": {}, "predict": null, "expose": null, "fix": {"class": fals
 ATTACKS = {
     "endless loop": ("while True:\n    pass", TOO_LONG, True),
     "memory bomb": ("import torch\nhoard = [torch.zeros(1 << 28) for _ in range(6)]", "ran out of memory", True),
-    "memory bomb in Python": ("hoard = [bytearray(1 << 30) for _ in range(6)]", "ran out of memory", True),
+    "memory bomb in Python": ("hoard = bytearray(6 << 30)", "ran out of memory", True),
     "fork bomb": (FORK_BOMB, "Operation not permitted", False),
     "subprocess": ("import subprocess\nsubprocess.run(['/bin/true'], check=True)", "Operation not permitted", False),
     "large file": ("with open('large', 'wb') as f:\n    f.write(bytes(17 << 20))", "File too large", False),
