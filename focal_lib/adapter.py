@@ -74,8 +74,8 @@ class Adapter:
 
     def _read_signatures(self):
         call = getattr(self.loss, "forward", None) or (self.loss.__call__ if self._is_class else self.loss)
-        at_call = list(inspect.signature(call).parameters.values())[1 if self._is_class else 0 :]
-        at_build = list(inspect.signature(self.loss).parameters.values()) if self._is_class else []
+        at_call = _parameters(call)[1 if self._is_class else 0 :]
+        at_build = _parameters(self.loss) if self._is_class else []
         self.target_first = bool(at_call) and at_call[0].name in TARGET_NAMES
         self.build_names = {p.name for p in at_build}
         parameters = {p.name: p for p in at_call + at_build if p.name not in self.filled}
@@ -244,6 +244,14 @@ class Adapter:
             alone = [self(input[one], target[one], alpha=alpha) for alpha in (weights, None)]
             pair = [self(input[two], target[two], alpha=alpha) for alpha in (weights, None)]
             self.divides_by_weights = torch.allclose(*alone) and not torch.allclose(*pair)
+
+
+def _parameters(function):
+    """The parameters of a callable, in order; none where it is built in and does not tell."""
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except ValueError:
+        return []
 
 
 def as_number(value, dtype):

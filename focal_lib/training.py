@@ -240,7 +240,7 @@ def _examples(data, seeds):
 def _train_block(loss, gamma, alpha, optimizer, epochs, checkpoints, device, seeds, examples):
     """Train one block; returns its losses (seeds, epochs) and its parameters at the checkpoints."""
     stacked, _ = stack_module_state([make_model(seed) for seed in seeds])
-    parameters = {name: p.detach().to(device).requires_grad_() for name, p in stacked.items()}
+    parameters = {name: p.detach().to(device) for name, p in stacked.items()}
     updater = OPTIMIZERS[optimizer](parameters.values(), fused=True)  # one pass over the parameters of all seeds
     samplers = [_sampler(example, seed) for example, seed in zip(examples, seeds, strict=True)]
     if all(example is examples[0] for example in examples):
@@ -259,7 +259,7 @@ def _train_block(loss, gamma, alpha, optimizer, epochs, checkpoints, device, see
         losses.append(step(criterion, x_now, y_now))
         updater.step()
         if epoch in checkpoints:
-            kept[epoch] = {name: p.detach().cpu().clone() for name, p in parameters.items()}
+            kept[epoch] = {name: p.cpu().clone() for name, p in parameters.items()}
     losses = torch.stack(losses, dim=1).cpu()
     bad = (~losses.isfinite()).nonzero().tolist()
     if bad:
@@ -273,7 +273,7 @@ def _criterion(loss, gamma, alpha):
         return loss
     if loss in CATALOGUE:
         return CATALOGUE[loss].build(alpha, gamma)
-    return partial(focal_loss, alpha=alpha, gamma=gamma if loss == "focal" else 0.0)
+    return partial(focal_loss, gamma=gamma if loss == "focal" else 0.0)
 
 
 def _batched_criterion(loss, gamma, weights, runs):
@@ -314,15 +314,13 @@ class _Backward:
         shape = (*x.shape[:2], parameters["0.bias"].shape[1])
         self.hidden, self.slope = (torch.empty(shape, device=x.device) for _ in range(2))
 
-    @torch.no_grad()
     def __call__(self, criterion, x, y):
         """The loss of each seed, shape (seeds,); each parameter's ``grad`` is that of its own seed's loss."""
         w1, b1, w2, b2 = (self.parameters[name] for name in ("0.weight", "0.bias", "2.weight", "2.bias"))
         hidden = torch.baddbmm(b1[:, None], x, w1.mT, out=self.hidden).relu_()
         logits = torch.baddbmm(b2[:, None], hidden, w2.mT).requires_grad_()
-        with torch.enable_grad():
-            values = criterion(logits, y)
-            (at_logits,) = torch.autograd.grad(values.sum(), logits)  # the seeds share nothing
+        values = criterion(logits, y)
+        (at_logits,) = torch.autograd.grad(values.sum(), logits)  # the seeds share nothing
         w2.grad, b2.grad = at_logits.mT @ hidden, at_logits.sum(1)
         at_hidden = torch.bmm(at_logits, w2, out=self.slope).mul_(hidden.sign_())  # 1 where ReLU let it pass, else 0
         w1.grad, b1.grad = at_hidden.mT @ x, at_hidden.sum(1)

@@ -164,6 +164,11 @@ def test_what_is_no_loss_is_refused():
         diagnose(3)
 
 
+@pytest.mark.parametrize("builtin", [torch.exp, dict])
+def test_what_is_built_in_and_has_no_signature_is_called_and_found_faulty(builtin):
+    assert list(diagnose(builtin).violations) == ["runs_with_defaults"]
+
+
 # Every way of writing a loss down.
 
 
