@@ -88,7 +88,7 @@ FORGED = b'{"errors": {}, "predict": null, "expose": null, "fix": {"class": fals
 # name: (code put before the answers, words in the reason (one | or another), whether nothing of it can be graded)
 ATTACKS = {
     "endless loop": ("while True:\n    pass", TOO_LONG, True),
-    "memory bomb": ("import torch\nhoard = [torch.zeros(1 << 28) for _ in range(6)]", "ran out of memory", True),
+    "memory bomb": ("import torch\nhoard = [torch.empty(1 << 28) for _ in range(6)]", "ran out of memory", True),
     "memory bomb in Python": ("hoard = bytearray(6 << 30)", "ran out of memory", True),
     "fork bomb": (FORK_BOMB, "Operation not permitted", False),
     "subprocess": ("import subprocess\nsubprocess.run(['/bin/true'], check=True)", "Operation not permitted", False),

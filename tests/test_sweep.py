@@ -110,7 +110,7 @@ def test_a_dask_cluster_is_one_line_away():
     from distributed import Client, LocalCluster
 
     seeds, here = range(SEEDS_PER_BLOCK + 1), quiet_sweep("focal", range(SEEDS_PER_BLOCK + 1), epochs=3)
-    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}  # with one, joblib asks no cluster
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}  # with one, joblib asks no cluster
     with LocalCluster(**options) as cluster, Client(cluster) as client:
         with joblib.parallel_config("dask"):
             there = quiet_sweep("focal", seeds, epochs=3)
