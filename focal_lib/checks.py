@@ -59,8 +59,9 @@ def check_shapes(input, target):
 
 
 def check_target_range(target, classes, ignore_index):
+    """Returns False where a look at the targets has shown that none is ignored, else True."""
     if not can_look_at(target) or target.numel() == 0:
-        return
+        return True
     values = torch.func.debug_unwrap(target)  # under vmap: the whole batch at once
     low, high = (extreme.item() for extreme in values.aminmax())
     if low < 0 or high >= classes:
@@ -69,6 +70,7 @@ def check_target_range(target, classes, ignore_index):
             raise ValueError(
                 f"target must lie in [0, {classes}) or be ignore_index ({ignore_index}); got {wrong[0].item()}."
             )
+    return low <= ignore_index <= high
 
 
 def check_alpha(alpha, classes=None, device=None):

@@ -33,23 +33,23 @@ def applies(input, target, alpha):
     tensors = (input, target) if alpha is None else (input, target, alpha)
     return all(
         type(tensor) in (torch.Tensor, torch.nn.Parameter)
-        and tensor.device.type == "cpu"
+        and tensor.is_cpu
         and forward_ad.unpack_dual(tensor).tangent is None
         for tensor in tensors
     )
 
 
-def focal_loss(plain_version, input, target, alpha, gamma, ignore_index, reduction):
-    """What ``plain_version`` returns for the same arguments, already checked by the caller."""
+def focal_loss(plain_version, some_ignored, input, target, alpha, gamma, ignore_index, reduction):
+    """What ``plain_version`` returns for the last six arguments, already checked by the caller."""
     if torch.is_grad_enabled() and input.requires_grad:
-        return _FocalLoss.apply(plain_version, input, target, alpha, gamma, ignore_index, reduction)
-    return _walk(input, target, alpha, gamma, ignore_index, reduction, want_gradient=False)[0]
+        return _FocalLoss.apply(plain_version, some_ignored, input, target, alpha, gamma, ignore_index, reduction)
+    return _walk(False, some_ignored, input, target, alpha, gamma, ignore_index, reduction)[0]
 
 
 class _FocalLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, plain_version, input, target, alpha, *settings):
-        value, ctx.gradient = _walk(input, target, alpha, *settings, want_gradient=True)
+    def forward(ctx, plain_version, some_ignored, input, target, alpha, *settings):
+        value, ctx.gradient = _walk(True, some_ignored, input, target, alpha, *settings)
         ctx.save_for_backward(input, target, alpha)
         ctx.dtype, ctx.plain_version, ctx.settings = input.dtype, plain_version, settings
         return value
@@ -68,67 +68,69 @@ class _FocalLoss(torch.autograd.Function):
                 (gradient,) = torch.autograd.grad(value, input, grad_output, create_graph=create_graph)
         else:
             if gradient is None:
-                _, gradient = _walk(*ctx.saved_tensors, *ctx.settings, want_gradient=True)
+                _, gradient = _walk(True, True, *ctx.saved_tensors, *ctx.settings)
             if grad_output.ndim > 0:
                 gradient.mul_(grad_output.unsqueeze(1))
             elif grad_output.item() != 1:
                 gradient.mul_(grad_output)
             gradient = gradient.to(ctx.dtype)
-        return None, gradient, None, None, None, None, None
+        return None, None, gradient, None, None, None, None, None
 
 
-def _walk(input, target, alpha, gamma, ignore_index, reduction, want_gradient):
+def _walk(want_gradient, some_ignored, input, target, alpha, gamma, ignore_index, reduction):
     """The reduced loss and, if wanted, its gradient with respect to input (else None)."""
     dtype = torch.promote_types(input.dtype, torch.float32)
     # One layout for all: logits (n, C, d), targets (n, d). A batch of rows (N, C) is one map with N places.
-    logits, t = (input.t()[None], target[None]) if input.ndim == 2 else (input.flatten(2), target.flatten(1))
+    two = input.ndim == 2
+    logits, t = (input.t().unsqueeze(0), target.unsqueeze(0)) if two else (input.flatten(2), target.flatten(1))
     n, C, d = logits.shape
     dim = 1  # of the classes
     if C >= ROW_CLASSES and logits.stride(1) == 1:
         logits, dim = logits.transpose(1, 2), 2
     t = t.unsqueeze(dim)
-    ignored = t == ignore_index
-    ignored = ignored if ignored.any().item() else None
+    ignored = t == ignore_index if some_ignored else None
     if ignored is not None:
         t = t.masked_fill(ignored, 0)
-    weight = None if alpha is None else alpha.to(dtype).index_select(0, t.flatten()).view(t.shape)
-    total = _total(reduction, t, weight, ignored)
+    factor = _factor(reduction, t, None if alpha is None else alpha.to(dtype), ignored)
 
-    loss = torch.empty(t.shape, dtype=dtype)
+    loss = torch.empty_like(t, dtype=dtype)
     # float16 is too narrow for the gradient of a mean until mixed precision's loss scale has multiplied it.
     gradient_dtype = torch.float32 if input.dtype == torch.float16 else input.dtype
     in_place = want_gradient and dim == 2 and gradient_dtype == dtype  # each softmax is born where its gradient will be
     gradient = torch.empty_like(logits, dtype=dtype) if in_place else None
     for block in _blocks(n, C, d, dim):
-        x, index = logits[block], t[block]
-        p = torch.softmax(x, dim, dtype=dtype, out=gradient[block] if in_place else None)
+        x, index = _part(logits, block), _part(t, block)
+        p = torch.softmax(x, dim, dtype=dtype, out=_part(gradient, block) if in_place else None)
         p_t = p.gather(dim, index)
         pt_minus_1 = p_t - 1
-        block_loss, k = _loss_and_k(p_t, pt_minus_1, _log_pt(p_t, x, index, dim), gamma)
-        if weight is not None:
-            block_weight = weight[block]
-            block_loss.mul_(block_weight)
-            k.mul_(block_weight)
+        log_pt = _log_pt(p_t, x, index, dim, out=_part(loss, block))
+        power, k = _power_and_k(p_t, pt_minus_1, log_pt, gamma)
+        if factor is not None:
+            power = power * (factor if alpha is None else _part(factor, block))
+        log_pt.mul_(pt_minus_1).mul_(power)  # from here on the loss
+        k.mul_(power)
         if ignored is not None:
-            block_loss.masked_fill_(ignored[block], 0)
-            k.masked_fill_(ignored[block], 0)
-        loss[block] = block_loss
+            log_pt.masked_fill_(_part(ignored, block), 0)
+            k.masked_fill_(_part(ignored, block), 0)
         if want_gradient:
-            p.scatter_(dim, index, pt_minus_1).mul_(k.div_(total))
+            p.scatter_(dim, index, pt_minus_1).mul_(k)
             if not in_place:
                 gradient = torch.empty_like(logits, dtype=gradient_dtype) if gradient is None else gradient
-                gradient[block] = p
+                _part(gradient, block).copy_(p)
 
     if want_gradient:
         gradient = gradient.transpose(1, 2) if dim == 2 else gradient
-        gradient = gradient[0].t() if input.ndim == 2 else gradient.view(input.shape)
-    return loss.view(target.shape) if reduction == "none" else loss.sum() / total, gradient
+        gradient = gradient.squeeze(0).t() if two else gradient.view(input.shape)
+    return loss.view(target.shape) if reduction == "none" else loss.sum(), gradient
 
 
 def _blocks(n, C, d, dim):
-    """Indices that cut (n, C, d), or (n, d, C) if dim is 2, into blocks of about BLOCK elements with all C together."""
+    """Indices that cut (n, C, d), or (n, d, C) if dim is 2, into blocks of about BLOCK elements with all C together.
+
+    None where one block holds everything.
+    """
     if n * C * d <= BLOCK:
-        yield ...
+        yield None
         return
     places = max(1, min(d, BLOCK // C))
     maps = max(1, BLOCK // (C * d))
@@ -138,33 +140,41 @@ def _blocks(n, C, d, dim):
             yield block if dim == 2 else (block[0], slice(None), block[1])
 
 
-def _total(reduction, t, weight, ignored):
-    """What the sum of the losses is divided by."""
-    if reduction not in ("mean", "weighted_mean"):
-        return 1
-    if reduction == "mean" or weight is None:
-        return (t.numel() - (0 if ignored is None else int(ignored.sum()))) or 1
-    return (weight if ignored is None else weight.masked_fill(ignored, 0)).sum().item() or 1
+def _part(tensor, block):
+    """tensor[block]; without a block all of it, as it is, because with few logits even a view costs time."""
+    return tensor if block is None else tensor[block]
 
 
-def _log_pt(p_t, x, index, dim):
+def _factor(reduction, t, alpha, ignored):
+    """What multiplies each loss: its alpha over what the reduction divides by; None, a number or a tensor like t."""
+    if reduction == "mean" or (reduction == "weighted_mean" and alpha is None):
+        total = (t.numel() - (0 if ignored is None else int(ignored.sum()))) or 1
+        alpha = 1 / total if alpha is None else alpha / total
+    if not isinstance(alpha, torch.Tensor):
+        return alpha
+    weight = alpha.index_select(0, t.flatten()).view(t.shape)
+    if reduction == "weighted_mean":
+        weight /= (weight if ignored is None else weight.masked_fill(ignored, 0)).sum().item() or 1
+    return weight
+
+
+def _log_pt(p_t, x, index, dim, out):
     """log p_t; from the logits x where p_t is so small that it has lost its digits."""
-    log_pt = p_t.log()
+    torch.log(p_t, out=out)
     tiny = torch.finfo(p_t.dtype).tiny
     if not p_t.amin().item() >= tiny:
         lost = (p_t < tiny).squeeze(dim)
         rows = x.movedim(dim, -1)[lost].to(p_t.dtype)
-        log_pt.squeeze(dim)[lost] = -F.cross_entropy(rows, index.squeeze(dim)[lost], reduction="none")
-    return log_pt
+        out.squeeze(dim)[lost] = -F.cross_entropy(rows, index.squeeze(dim)[lost], reduction="none")
+    return out
 
 
-def _loss_and_k(p_t, pt_minus_1, log_pt, gamma):
-    """The loss without its weight, and k of the first paragraph."""
-    if gamma == 0:
-        return log_pt.abs(), torch.ones_like(log_pt)
+def _power_and_k(p_t, pt_minus_1, log_pt, gamma):
+    """(1 - p_t)^(gamma - 1), and what is left of the first paragraph's k without it."""
     one_minus_pt = pt_minus_1.neg()
     if gamma < 1:  # 0 ** (gamma - 1) is infinite: the floor of the reading version
         one_minus_pt.clamp_min_(torch.finfo(p_t.dtype).eps ** 2)
-    power = one_minus_pt ** (gamma - 1)
-    loss = (pt_minus_1 * log_pt).mul_(power)
-    return loss, one_minus_pt.addcmul_(p_t, log_pt, value=-gamma).mul_(power)
+    power = one_minus_pt if gamma == 2 else one_minus_pt ** (gamma - 1)
+    if gamma == 0:  # 0 times log p_t, which may be infinite
+        return power, one_minus_pt
+    return power, torch.addcmul(one_minus_pt, p_t, log_pt, value=-gamma)

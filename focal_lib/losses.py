@@ -65,12 +65,12 @@ def focal_loss(input, target, alpha=None, gamma=2.0, *, ignore_index=-100, reduc
     checks.check_gamma(gamma)
     checks.check_choice(reduction, ("none", "sum", "mean", "weighted_mean"))
     checks.check_shapes(input, target)
-    checks.check_target_range(target, input.shape[1], ignore_index)
+    some_ignored = checks.check_target_range(target, input.shape[1], ignore_index)
     if alpha is not None:
         checks.check_alpha(alpha, input.shape[1], input.device)
 
     if fused.applies(input, target, alpha):  # the same numbers, faster
-        return fused.focal_loss(plain_focal_loss, input, target, alpha, gamma, ignore_index, reduction)
+        return fused.focal_loss(plain_focal_loss, some_ignored, input, target, alpha, gamma, ignore_index, reduction)
     return plain_focal_loss(input, target, alpha, gamma, ignore_index, reduction)
 
 

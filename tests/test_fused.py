@@ -25,8 +25,9 @@ def value_and_gradient(loss, input, *arguments, upstream=None):
     return value.detach(), gradient
 
 
-def fast(*arguments):
-    return fused.focal_loss(plain_focal_loss, *arguments)
+def fast(input, target, alpha, gamma, ignore_index, reduction):
+    some_ignored = (target == ignore_index).any().item()
+    return fused.focal_loss(plain_focal_loss, some_ignored, input, target, alpha, gamma, ignore_index, reduction)
 
 
 def assert_agree(input, target, alpha, gamma, ignore_index, reduction, upstream=None):
@@ -111,12 +112,12 @@ def test_agrees_with_the_plain_version(dtype, data, block):
 @pytest.mark.parametrize("fault", ["k", "underflow", "total"])
 def test_the_comparison_sees_a_wrong_fast_path(fault, monkeypatch):
     if fault == "k":  # the modulating factor taken for a constant
-        right = fused._loss_and_k
-        monkeypatch.setattr(fused, "_loss_and_k", lambda p_t, *rest: (right(p_t, *rest)[0], (1 - p_t) ** rest[-1]))
+        right = fused._power_and_k
+        monkeypatch.setattr(fused, "_power_and_k", lambda p_t, *rest: (right(p_t, *rest)[0], 1 - p_t))
     elif fault == "underflow":  # the losses of saturated rows read off a probability of 0
-        monkeypatch.setattr(fused, "_log_pt", lambda p_t, x, index, dim: p_t.log())
+        monkeypatch.setattr(fused, "_log_pt", lambda p_t, x, index, dim, out: torch.log(p_t, out=out))
     else:  # ignored targets counted
-        monkeypatch.setattr(fused, "_total", lambda reduction, t, weight, ignored: t.numel())
+        monkeypatch.setattr(fused, "_factor", lambda reduction, t, alpha, ignored: 1 / t.numel())
     input = torch.tensor([[3.0, -1.0, 0.5], [200.0, 0.0, 0.0], [0.0, 1.0, 2.0]])
     with pytest.raises(AssertionError, match="off by"):
         assert_agree(input, torch.tensor([2, 1, -100]), None, 2.0, -100, "mean")
