@@ -113,10 +113,13 @@ def _walk(want_gradient, some_ignored, input, target, alpha, gamma, ignore_index
             log_pt.masked_fill_(_part(ignored, block), 0)
             k.masked_fill_(_part(ignored, block), 0)
         if want_gradient:
-            p.scatter_(dim, index, pt_minus_1).mul_(k)
-            if not in_place:
-                gradient = torch.empty_like(logits, dtype=gradient_dtype) if gradient is None else gradient
-                _part(gradient, block).copy_(p)
+            if gradient is None:
+                gradient = torch.empty_like(logits, dtype=gradient_dtype)
+            p.scatter_(dim, index, pt_minus_1)
+            if gradient_dtype == dtype:
+                torch.mul(p, k, out=_part(gradient, block))
+            else:
+                _part(gradient, block).copy_(p.mul_(k))
 
     if want_gradient:
         gradient = gradient.transpose(1, 2) if dim == 2 else gradient
