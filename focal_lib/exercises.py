@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from .bugs import CATALOGUE
 from .diagnosis import diagnose
 from .losses import FocalLoss, focal_loss, sigmoid_focal_loss
-from .outcomes import BinaryDiagnosis, difference_of, first_difference, outcome_of, say
+from .outcomes import BinaryDiagnosis, differ_a_little, difference_of, first_difference, outcome_of, say
 from .properties import PROPERTIES
 
 __all__ = ["TOTAL", "Exercise", "Feedback", "pick", "shuffled"]
@@ -28,8 +28,6 @@ EVIDENCE = {"logits", "labels", "alpha", "gamma", "reduction", "ignore_index", "
 MOST_NUMBERS = 10_000
 MINOR = "wrong_alpha_length_is_refused"  # good manners: worth a remark, and no reason to turn a fix down
 SMALL_GAMMA = "is_finite_for_small_gamma"  # the one property that only certain predictions and a small gamma break
-PREDICT_FORMAT = 'letters such as "A" or "AC", or "none"'
-EVIDENCE_FORMAT = 'a dict such as {"logits": [[2.0, 0.0]], "labels": [1]}, or "none" if there is nothing to expose'
 OPTIMIZER_TRAP = "is a parameter now: an optimizer that gets hold of it trains it, and makes the loss small that way"
 
 MOVED = {"logits": torch.zeros(1, 2), "labels": torch.tensor([0]), "alpha": torch.tensor([1.0, 4.0]), "device": "meta"}
@@ -74,10 +72,23 @@ class Exercise:
         self.before = BinaryDiagnosis(loss) if binary else diagnose(loss)
 
     def __repr__(self):
-        if any(callable(option) for option in self.options.values()):
+        if self._shows_losses:
             return f"Which of {', '.join(self.options)} is it?"
         statements = [f"{letter}  {PROPERTIES[name].statement}" for letter, name in self.options.items()]
         return "\n".join(["Which of these break? Zero, one or more.", *statements])
+
+    @property
+    def _shows_losses(self):
+        return any(callable(option) for option in self.options.values())
+
+    @property
+    def _predict_format(self):
+        return 'a letter such as "A"' if self._shows_losses else 'letters such as "A" or "AC", or "none"'
+
+    @property
+    def _evidence_format(self):
+        logits, labels = ("[0.5, ...]", "[1.0, ...]") if self.binary else ("[[0.5, 1.5], ...]", "[1, ...]")
+        return f'a dict such as {{"logits": {logits}, "labels": {labels}}}, or "none" if there is nothing to expose'
 
     def predict(self, answer):
         """Check letters against what the loss really does; returns :class:`Feedback`."""
@@ -94,19 +105,22 @@ class Exercise:
     def check_predict(self, answer):
         """As :meth:`predict`, without a note in the progress file."""
         if answer is ...:
-            return Feedback(False, f"predict: nothing yet. Replace the ... by {PREDICT_FORMAT}.", "○")
+            return Feedback(False, f"predict: nothing yet. Replace the ... by {self._predict_format}.", "○")
         if not isinstance(answer, str):
-            return Feedback(False, f"An answer is {PREDICT_FORMAT}; got {type(answer).__name__}.")
+            return Feedback(False, f"An answer is {self._predict_format}; got {type(answer).__name__}.")
         letters = set() if answer.strip().lower() == "none" else set(answer.upper()) - set(" ,")
         if letters - set(self.options) or not (letters or answer.strip()):
-            return Feedback(False, f"An answer is {PREDICT_FORMAT}, from {', '.join(self.options)}; got {answer!r}.")
+            return Feedback(
+                False, f"An answer is {self._predict_format}, from {', '.join(self.options)}; got {answer!r}."
+            )
         true = {letter: found for letter, option in self.options.items() if (found := self._truth(option))}
         for letter in sorted(letters - set(true)):
             return Feedback(False, f"Not {letter}. {self._why_not(self.options[letter])}")
         if missing := len(set(true) - letters):
-            return Feedback(False, "Something does break." if not letters else f"Right so far; {missing} missing.")
+            nothing = "One of them is the one." if self._shows_losses else "Something does break."
+            return Feedback(False, f"Right so far; {missing} missing." if letters else nothing)
         reasons = [f"{letter}: {found}" for letter, found in true.items()]
-        return Feedback(True, "Right. " + (" ".join(reasons) or "Nothing breaks: every property holds."))
+        return Feedback(True, "Right. " + ("; ".join(reasons) or "Nothing breaks: every property holds."))
 
     def _truth(self, option):
         """Why this option is one to choose, in words; None if it is not."""
@@ -124,20 +138,26 @@ class Exercise:
     def check_expose(self, evidence):
         """As :meth:`expose`, without a note in the progress file."""
         if evidence is ...:
-            return Feedback(False, f"expose: nothing yet. Replace the ... by {EVIDENCE_FORMAT}.", "○")
+            return Feedback(False, f"expose: nothing yet. Replace the ... by {self._evidence_format}.", "○")
         if isinstance(evidence, str) and evidence.strip().lower() == "none":
             if self.before.ok:
                 return Feedback(True, "Right: no input exposes this code, because nothing is wrong with it.")
             return Feedback(False, "There is an input that exposes this code. Start from what you predicted.")
         try:
             case = self._read(evidence)
-        except (TypeError, ValueError, RuntimeError) as error:
-            return Feedback(False, f"Evidence is {EVIDENCE_FORMAT}. {str(error).splitlines()[0]}")
+        except (OverflowError, TypeError, ValueError, RuntimeError) as error:
+            return Feedback(False, f"Evidence is {self._evidence_format}. {str(error).splitlines()[0]}")
         right = outcome_of(self._right, case, self.binary)
         if isinstance(right, str):
             return Feedback(False, f"A right loss refuses this input ({right}). Proof needs an input that is allowed.")
-        if difference := difference_of(outcome_of(self.loss, case, self.binary), right):
+        ours = outcome_of(self.loss, case, self.binary)
+        if difference := difference_of(ours, right):
             return Feedback(True, f"Exposed. {difference}")
+        if not isinstance(ours, str) and differ_a_little(ours, right):
+            both = f"This code gives {say(ours)}, a right loss {say(right)}"
+            return Feedback(
+                False, f"{both}: too small a difference to prove anything. Take an answer that is less sure."
+            )
         lacks = ", ".join(self._lacks(case))
         return Feedback(False, f"Both give {say(right)}, so this proves nothing.{f' It has {lacks}.' if lacks else ''}")
 
@@ -151,16 +171,23 @@ class Exercise:
             raise TypeError(f"Got {type(evidence).__name__}.")
         if unknown := set(evidence) - EVIDENCE:
             raise ValueError(f"It has no {sorted(map(str, unknown))[0]!r}; it may have {', '.join(sorted(EVIDENCE))}.")
-        if missing := {"logits", "labels"} - set(evidence):
-            raise ValueError(f"It lacks {sorted(missing)[0]!r}.")
         case = {name: value for name, value in evidence.items() if value is not None}
+        if missing := {"logits", "labels"} - set(case):
+            raise ValueError(f"It lacks {sorted(missing)[0]!r}.")
         known = set(inspect.signature(self.loss).parameters) | {"logits", "labels", "device"}
         if unknown := set(case) - known:
             raise ValueError(f"The code under review has no {sorted(unknown)[0]}.")
-        case["logits"] = torch.as_tensor(case["logits"], dtype=torch.float32)
-        case["labels"] = torch.as_tensor(case["labels"]).to(torch.float32 if self.binary else torch.int64)
-        if not case["labels"].numel():
+        tensors = {name: torch.as_tensor(case[name]) for name in ("logits", "labels")}
+        if not tensors["labels"].numel():
             raise ValueError("It needs at least one example.")
+        if any(tensor.is_meta or tensor.layout != torch.strided for tensor in tensors.values()):
+            raise ValueError("It needs lists of numbers, or plain tensors.")
+        if not tensors["logits"].isfinite().all():
+            raise ValueError("The logits must be finite.")
+        if not self.binary and tensors["labels"].is_floating_point():
+            raise ValueError(f"Labels are class numbers, such as 0 and 1; got {case['labels']!r}.")
+        case["logits"] = tensors["logits"].to(torch.float32)
+        case["labels"] = tensors["labels"].to(torch.float32 if self.binary else torch.int64)
         if not self.binary and "ignore_index" not in known and (case["labels"] < 0).any():
             raise ValueError("The code under review ignores no labels: they are 0 or more.")
         if case["logits"].numel() > MOST_NUMBERS:

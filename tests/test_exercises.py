@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import re
 import stat
 import subprocess
@@ -195,6 +196,24 @@ class LeftOnTheCPU(PlainAttribute):
         return super().forward(logits, labels)
 
 
+def over_the_last_axis(logits, labels, gamma=2.0, reduction="mean"):
+    nll = F.nll_loss(F.log_softmax(logits, dim=-1), labels, reduction="none")
+    return reduced(focus(nll, gamma) * nll, reduction)
+
+
+def focused_on_noes(logits, labels, alpha=0.25, gamma=2.0, reduction="mean"):
+    nll = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+    side = alpha * labels + (1 - alpha) * (1 - labels)
+    return reduced(side * torch.sigmoid(logits) ** gamma * nll, reduction)
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_who_pastes_the_example_of_the_format_gets_no_tick(slug):
+    exercise = variables(STUDENT[slug])["exercise"]
+    example = re.search(r"\{.*\}", exercise.check_expose(...).text)[0]
+    assert not exercise.check_expose(eval(example)).ok
+
+
 WRONG_FIXES = [  # a fix that newcomers write, and what it must be told
     ("01_one_number", naive_power, "mended one fault and made another. NaN gradients below gamma = 1"),
     ("01_one_number", passed_on, "One fault is mended, not all. It breaks this: Three examples worked out by hand"),
@@ -205,6 +224,12 @@ WRONG_FIXES = [  # a fix that newcomers write, and what it must be told
     ("03_exponent", also_in_the_exponent, "The first fault is still there."),
     ("03_exponent", picked_by_gather, "can do less than the code under review: it refuses input of shape (N, C, H, W)"),
     ("04_two_sides", sides_swapped, "positives are 3 times what they should be, negatives 0.333 times"),
+    (
+        "14_a_thousand_noes",
+        sides_swapped,
+        "made another. Proof: alpha 0.25, gamma 2, reduction none: positives are 3",
+    ),
+    ("14_a_thousand_noes", focused_on_noes, "made another. Proof: alpha 0.25, gamma 2, reduction none: positives are"),
     ("05_left_behind", TrainedWeights, "an optimizer that gets hold of it trains it"),
     ("05_left_behind", PlainAttribute, "neither buffer nor parameter: after .to(device) it is where it was"),
     ("05_left_behind", LeftOnTheCPU, "On another device it fails, with weights and batch moved there: RuntimeError"),
@@ -282,6 +307,22 @@ WRONG_EVIDENCE = [
     ("01_one_number", {"logits": [[1.0], [1.0, 2.0]], "labels": [0, 1]}, "Evidence is a dict such as"),
     ("01_one_number", {"logits": [[0.0] * 20_000], "labels": [0]}, "At most 10000 logits; got 20000."),
     ("01_one_number", {"logits": [[1.0, 0.0]], "labels": [7]}, "A right loss refuses this input"),
+    ("01_one_number", {"logits": [[10**400, 0.0]], "labels": [0]}, "Evidence is a dict such as"),
+    ("01_one_number", {"logits": [[math.nan, 0.0]], "labels": [0]}, "The logits must be finite."),
+    ("01_one_number", {"logits": None, "labels": None}, "It lacks 'labels'."),
+    (
+        "01_one_number",
+        {"logits": torch.zeros(1, 2, device="meta"), "labels": [0]},
+        "It needs lists of numbers",
+    ),
+    ("01_one_number", {"logits": torch.zeros(1, 2).to_sparse(), "labels": [0]}, "It needs lists of numbers"),
+    (
+        "01_one_number",
+        {"logits": [[1.0, 0.0]], "labels": [0.7]},
+        "Labels are class numbers",
+    ),
+    ("13_in_company", {"logits": [[5.0, 0.0]], "labels": [0]}, "too little apart to prove anything"),
+    ("14_a_thousand_noes", {"logits": [-12.0], "labels": [0.0]}, "too little apart to prove anything"),
 ]
 
 
@@ -299,6 +340,8 @@ WRONG_PREDICTIONS = [
     ("01_one_number", "", "An answer is letters"),
     ("01_one_number", 3, "An answer is letters"),
     ("03_exponent", "B", "Not B. For logits"),
+    ("03_exponent", "none", "One of them is the one."),
+    ("03_exponent", "X", 'An answer is a letter such as "A", from A, B'),
     ("06_suspicious_names", "A", "Not A. This holds here"),
 ]
 
