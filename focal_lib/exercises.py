@@ -155,9 +155,7 @@ class Exercise:
             return Feedback(True, f"Exposed. {difference}")
         if not isinstance(ours, str) and differ_a_little(ours, right):
             both = f"This code gives {say(ours)}, a right loss {say(right)}"
-            return Feedback(
-                False, f"{both}: too small a difference to prove anything. Take an answer that is less sure."
-            )
+            return Feedback(False, f"{both}: too little apart to prove anything. Take an answer that is less sure.")
         lacks = ", ".join(self._lacks(case))
         return Feedback(False, f"Both give {say(right)}, so this proves nothing.{f' It has {lacks}.' if lacks else ''}")
 
