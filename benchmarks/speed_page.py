@@ -24,7 +24,7 @@ LINES = {
 
 
 def size(shape):
-    return " × ".join(f"{length:,}".replace(",", " ") for length in shape)
+    return " × ".join(f"{length:,}".replace(",", "\u00a0") for length in shape)  # no line breaks inside a number
 
 
 def table(head, rows):

@@ -1,5 +1,8 @@
 // Texts in the order of their loss. All numbers, and the order, come from the tables.
 
+// A phone has no room for the words.
+const short = (x) => decimals(x).replace("less than ", "< ");
+
 function render({ model, el }) {
   const limits = model.get("_limits");
   const { texts, labels, p_t } = model.get("_facts");
@@ -53,7 +56,7 @@ function render({ model, el }) {
       );
       y += 18;
       const facts = make("text", { class: "live-small", x: 0, y });
-      facts.append(`${labels[k]} · `, ...ptSvg(), `${p_t[k].toFixed(2)} · loss ${decimals(loss[k])} · counts ${decimals(factor[k])}×`);
+      facts.append(`${labels[k]} · `, ...ptSvg(), `${p_t[k].toFixed(2)} · loss ${short(loss[k])} · counts ${short(factor[k])}×`);
       svg.append(facts);
       y += 28;
     }
