@@ -117,7 +117,7 @@ class Exercise:
         for letter in sorted(letters - set(true)):
             return Feedback(False, f"Not {letter}. {self._why_not(self.options[letter])}")
         if missing := len(set(true) - letters):
-            nothing = "One of them is the one." if self._shows_losses else "Something does break."
+            nothing = f"It is one of {', '.join(self.options)}." if self._shows_losses else "Something does break."
             return Feedback(False, f"Right so far; {missing} missing." if letters else nothing)
         reasons = [f"{letter}: {found}" for letter, found in true.items()]
         return Feedback(True, "Right. " + ("; ".join(reasons) or "Nothing breaks: every property holds."))
@@ -180,11 +180,11 @@ class Exercise:
             raise ValueError("It needs at least one example.")
         if any(tensor.is_meta or tensor.layout != torch.strided for tensor in tensors.values()):
             raise ValueError("It needs lists of numbers, or plain tensors.")
-        if not tensors["logits"].isfinite().all():
-            raise ValueError("The logits must be finite.")
         if not self.binary and tensors["labels"].is_floating_point():
             raise ValueError(f"Labels are class numbers, such as 0 and 1; got {case['labels']!r}.")
         case["logits"] = tensors["logits"].to(torch.float32)
+        if not case["logits"].isfinite().all():
+            raise ValueError("The logits must be finite.")
         case["labels"] = tensors["labels"].to(torch.float32 if self.binary else torch.int64)
         if not self.binary and "ignore_index" not in known and (case["labels"] < 0).any():
             raise ValueError("The code under review ignores no labels: they are 0 or more.")

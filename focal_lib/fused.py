@@ -81,8 +81,10 @@ def _walk(want_gradient, some_ignored, input, target, alpha, gamma, ignore_index
     """The reduced loss and, if wanted, its gradient with respect to input (else None)."""
     dtype = torch.promote_types(input.dtype, torch.float32)
     # One layout for all: logits (n, C, d), targets (n, d). A batch of rows (N, C) is one map with N places.
-    two = input.ndim == 2
-    logits, t = (input.t().unsqueeze(0), target.unsqueeze(0)) if two else (input.flatten(2), target.flatten(1))
+    if is_batch_of_rows := input.ndim == 2:
+        logits, t = input.t().unsqueeze(0), target.unsqueeze(0)
+    else:
+        logits, t = input.flatten(2), target.flatten(1)
     n, C, d = logits.shape
     dim = 1  # of the classes
     if C >= ROW_CLASSES and logits.stride(1) == 1:
@@ -104,15 +106,16 @@ def _walk(want_gradient, some_ignored, input, target, alpha, gamma, ignore_index
         p_t = p.gather(dim, index)
         pt_minus_1 = p_t - 1
         log_pt = _log_pt(p_t, x, index, dim, out=_part(loss, block))
-        power, k = _power_and_k(p_t, pt_minus_1, log_pt, gamma)
+        power, k_over_power = _power_and_the_rest_of_k(p_t, pt_minus_1, log_pt, gamma)
         if factor is not None:
             power = power * (factor if alpha is None else _part(factor, block))
         log_pt.mul_(pt_minus_1).mul_(power)  # from here on the loss
-        k.mul_(power)
         if ignored is not None:
             log_pt.masked_fill_(_part(ignored, block), 0)
-            k.masked_fill_(_part(ignored, block), 0)
         if want_gradient:
+            k = k_over_power.mul_(power)
+            if ignored is not None:
+                k.masked_fill_(_part(ignored, block), 0)
             if gradient is None:
                 gradient = torch.empty_like(logits, dtype=gradient_dtype)
             p.scatter_(dim, index, pt_minus_1)
@@ -123,7 +126,7 @@ def _walk(want_gradient, some_ignored, input, target, alpha, gamma, ignore_index
 
     if want_gradient:
         gradient = gradient.transpose(1, 2) if dim == 2 else gradient
-        gradient = gradient.squeeze(0).t() if two else gradient.view(input.shape)
+        gradient = gradient.squeeze(0).t() if is_batch_of_rows else gradient.view(input.shape)
     return loss.view(target.shape) if reduction == "none" else loss.sum(), gradient
 
 
@@ -172,8 +175,8 @@ def _log_pt(p_t, x, index, dim, out):
     return out
 
 
-def _power_and_k(p_t, pt_minus_1, log_pt, gamma):
-    """(1 - p_t)^(gamma - 1), and what is left of the first paragraph's k without it."""
+def _power_and_the_rest_of_k(p_t, pt_minus_1, log_pt, gamma):
+    """The two factors of the first paragraph's k: (1 - p_t)^(gamma - 1), and 1 - p_t - gamma p_t log p_t."""
     one_minus_pt = pt_minus_1.neg()
     if gamma < 1:  # 0 ** (gamma - 1) is infinite: the floor of the reading version
         one_minus_pt.clamp_min_(torch.finfo(p_t.dtype).eps ** 2)

@@ -112,8 +112,8 @@ def test_agrees_with_the_plain_version(dtype, data, block):
 @pytest.mark.parametrize("fault", ["k", "underflow", "total"])
 def test_the_comparison_sees_a_wrong_fast_path(fault, monkeypatch):
     if fault == "k":  # the modulating factor taken for a constant
-        right = fused._power_and_k
-        monkeypatch.setattr(fused, "_power_and_k", lambda p_t, *rest: (right(p_t, *rest)[0], 1 - p_t))
+        right = fused._power_and_the_rest_of_k
+        monkeypatch.setattr(fused, "_power_and_the_rest_of_k", lambda p_t, *rest: (right(p_t, *rest)[0], 1 - p_t))
     elif fault == "underflow":  # the losses of saturated rows read off a probability of 0
         monkeypatch.setattr(fused, "_log_pt", lambda p_t, x, index, dim, out: torch.log(p_t, out=out))
     else:  # ignored targets counted
