@@ -85,9 +85,27 @@ def slope(results, variable, name):
     return np.polyfit(np.log(lengths[half:]), np.log(times[half:]), 1)[0]
 
 
+def cheaper_from(results, variable):
+    """The first of the sizes from which on our loss takes less time than the reference in the median."""
+    lengths, _ = series(results, variable, OURS)
+    points = [point for point in results["growth"] if point["with"] == variable]
+    ratios = [next(row["time"][1] for row in point["losses"] if row["loss"] == OURS) for point in points]
+    dearer = [length for length, ratio in zip(lengths, ratios, strict=True) if ratio >= 1]
+    return next((length for length in lengths if length > max(dearer, default=0)), None)
+
+
 def growth_text(results):
     fixed = {"N": GROWTH["N"][0][1], "C": GROWTH["C"][0][0]}
     sentences = []
+    for variable, other in (("N", f"C = {fixed['N']}"), ("C", f"N = {fixed['C']}")):
+        if first := cheaper_from(results, variable):
+            sentences.append(f"With {other}, `{OURS}` takes less time than `{REFERENCE}` from {variable} = {first} on.")
+    (rows, *_), (ours, *_) = series(results, "N", OURS)
+    reference = series(results, "N", REFERENCE)[1][0]
+    sentences.append(
+        f"Below, starting the operations is what costs: {rows} rows take {ours:.2f} ms with `{OURS}` and "
+        f"{reference:.2f} ms with `{REFERENCE}`.\n"
+    )
     for variable, other in (("N", f"C = {fixed['N']}"), ("C", f"N = {fixed['C']}")):
         ours, reference = (slope(results, variable, name) for name in (OURS, REFERENCE))
         sentences.append(
@@ -128,7 +146,7 @@ def fill(page, results):
 def figure(results):
     """Milliseconds against N and against C, both axes logarithmic."""
     made, panels = axes("", "forward + backward (milliseconds)", width=9, height=4, columns=2)
-    for ax, (variable, text) in zip(panels, (("N", "rows N, 16 classes"), ("C", "classes C, 4096 rows")), strict=True):
+    for ax, (variable, text) in zip(panels, (("N", "rows N, 10 classes"), ("C", "classes C, 4096 rows")), strict=True):
         for name, line in LINES.items():
             ax.loglog(*series(results, variable, name), label=name, **line)
         ax.set_xlabel(text)

@@ -16,10 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch.autograd import forward_ad
 
-# Logits handled at a time: 4 MiB in float32, enough to share among threads, little enough for the cache.
+# Numbers handled at a time: 4 MiB in float32, enough to share among threads, little enough for the cache.
 BLOCK = 2**20
-# From this many classes on, a softmax along contiguous rows beats one across them.
-ROW_CLASSES = 16
+# Numbers that the processor handles at once. Rows of fewer logits are taken as columns, so that none of it is idle.
+VECTOR = 8
 
 
 def applies(input, target, alpha):
@@ -87,7 +87,7 @@ def _walk(want_gradient, some_ignored, input, target, alpha, gamma, ignore_index
         logits, t = input.flatten(2), target.flatten(1)
     n, C, d = logits.shape
     dim = 1  # of the classes
-    if C >= ROW_CLASSES and logits.stride(1) == 1:
+    if C >= VECTOR and logits.stride(1) == 1:
         logits, dim = logits.transpose(1, 2), 2
     t = t.unsqueeze(dim)
     ignored = t == ignore_index if some_ignored else None
@@ -98,11 +98,15 @@ def _walk(want_gradient, some_ignored, input, target, alpha, gamma, ignore_index
     loss = torch.empty_like(t, dtype=dtype)
     # float16 is too narrow for the gradient of a mean until mixed precision's loss scale has multiplied it.
     gradient_dtype = torch.float32 if input.dtype == torch.float16 else input.dtype
-    in_place = want_gradient and dim == 2 and gradient_dtype == dtype  # each softmax is born where its gradient will be
+    # Where a block's logits lie in one piece, its softmax is born where its gradient will be.
+    in_one_piece = dim == 2 or (not is_batch_of_rows and C * d <= BLOCK)
+    in_place = want_gradient and in_one_piece and gradient_dtype == dtype
     gradient = torch.empty_like(logits, dtype=dtype) if in_place else None
-    for block in _blocks(n, C, d, dim):
+    # Rows turned into columns are a copy: there, the eight or so numbers computed for each row count as well.
+    at_once = max(1, BLOCK // (C + 8 if is_batch_of_rows and dim == 1 else C))
+    for block in _blocks(n, d, dim, at_once):
         x, index = _part(logits, block), _part(t, block)
-        p = torch.softmax(x, dim, dtype=dtype, out=_part(gradient, block) if in_place else None)
+        p = _softmax(x, dim, dtype, out=_part(gradient, block) if in_place else None)
         p_t = p.gather(dim, index)
         pt_minus_1 = p_t - 1
         log_pt = _log_pt(p_t, x, index, dim, out=_part(loss, block))
@@ -130,16 +134,16 @@ def _walk(want_gradient, some_ignored, input, target, alpha, gamma, ignore_index
     return loss.view(target.shape) if reduction == "none" else loss.sum(), gradient
 
 
-def _blocks(n, C, d, dim):
-    """Indices that cut (n, C, d), or (n, d, C) if dim is 2, into blocks of about BLOCK elements with all C together.
+def _blocks(n, d, dim, at_once):
+    """Indices that cut (n, C, d), or (n, d, C) if dim is 2, into blocks of so many places with all C together.
 
     None where one block holds everything.
     """
-    if n * C * d <= BLOCK:
+    if n * d <= at_once:
         yield None
         return
-    places = max(1, min(d, BLOCK // C))
-    maps = max(1, BLOCK // (C * d))
+    places = min(d, at_once)
+    maps = max(1, at_once // d)
     for i in range(0, n, maps):
         for j in range(0, d, places):
             block = slice(i, i + maps), slice(j, j + places)
@@ -149,6 +153,16 @@ def _blocks(n, C, d, dim):
 def _part(tensor, block):
     """tensor[block]; without a block all of it, as it is, because with few logits even a view costs time."""
     return tensor if block is None else tensor[block]
+
+
+def _softmax(x, dim, dtype, out):
+    """Softmax. Torch is slow at the rest that a row leaves beyond whole vectors, but not so in its logarithm.
+
+    Where rows are short, the logarithm and back is therefore the shorter way.
+    """
+    if dim == 2 and x.shape[2] < 3 * VECTOR and x.shape[2] % VECTOR:
+        return torch.log_softmax(x, dim, dtype=dtype, out=out).exp_()
+    return torch.softmax(x, dim, dtype=dtype, out=out)
 
 
 def _factor(reduction, t, alpha, ignored):
