@@ -84,6 +84,7 @@ class BinaryDiagnosis:
             for reduction in ("none", "sum", "mean"):
                 outcomes = [outcome_of(f, {**case, "reduction": reduction}) for f in (loss, sigmoid_focal_loss)]
                 self._compare(outcomes, f"alpha {alpha}, gamma {gamma:g}, reduction {reduction}")
+        self.remark = None if self.violations else self._remark(loss)
 
     def _compare(self, outcomes, setting):
         ours, right = outcomes
@@ -101,6 +102,15 @@ class BinaryDiagnosis:
             fault, average = f"p_t of {' and '.join(sides)}", " on average"
         words = f"positives are {positives:.3g} times what they should be, negatives {negatives:.3g} times{average}"
         self.violations[fault] = f"{setting}: {words}."
+
+    def _remark(self, loss):
+        """What is worth a remark, and no reason to turn a loss down: gradients that certain answers make infinite."""
+        certain = {"logits": torch.tensor([50.0, -50.0]), "labels": torch.tensor([1.0, 0.0]), "gamma": 0.5}
+        outcome = outcome_of(loss, certain)
+        if isinstance(outcome, str) or outcome["the gradient"].isfinite().all():
+            return None
+        gradient = numbers(outcome["the gradient"], DIGITS)
+        return f"for logits [50, -50], labels [1, 0] and gamma 0.5 its gradient is {gradient}; exercise 8 is about that"
 
     @property
     def ok(self):

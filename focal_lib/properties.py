@@ -237,9 +237,8 @@ def batch_is_mean_of_singles(loss, cases):
             rows = [loss(x[None], t[None], alpha=alpha) for x, t in zip(case.input, case.target, strict=True)]
             rows = torch.stack([row.mean() for row in rows])
             setting = f"{case}{with_weights(alpha)}"
-            expect(
-                loss, loss(case.input, case.target, alpha=alpha), rows.mean(), setting, f"the mean of {numbers(rows)}"
-            )
+            why = f"the mean of what it gives for each alone, {numbers(rows)}"
+            expect(loss, loss(case.input, case.target, alpha=alpha), rows.mean(), setting, why)
 
 
 @a_property("Writing every example twice leaves the mean as it is.", "reduction")

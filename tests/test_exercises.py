@@ -16,8 +16,9 @@ import torch.nn.functional as F
 from exercise_notebooks import MASTERS, ROOT, SLUGS, STUDENTS, answers, code_cells, run_code
 from torch import nn
 
-from focal_lib import FocalLoss, focal_loss
+from focal_lib import FocalLoss, focal_loss, sigmoid_focal_loss
 from focal_lib.exercises import PARTS, PROGRESS_FILE, TOTAL, Exercise, Feedback, pick, shuffled
+from focal_lib.outcomes import BinaryDiagnosis
 
 sys.path.insert(0, str(ROOT / "tools"))
 from setup_cell import SETUP_CELL
@@ -236,6 +237,9 @@ WRONG_FIXES = [  # a fix that newcomers write, and what it must be told
     ("12_review", nothing, "fails on logits and labels alone"),
     ("12_review", focal_loss, "the library's own loss"),
     ("05_left_behind", FocalLoss, "the library's own loss"),
+    ("12_review", lambda logits, labels, **settings: focal_loss(logits, labels, **settings), "the library's own loss"),
+    ("05_left_behind", type("Mine", (FocalLoss,), {}), "the library's own loss"),
+    ("14_a_thousand_noes", functools.partial(sigmoid_focal_loss), "the library's own loss"),
     ("12_review", 3, "A fix is a loss to call; got int."),
 ]
 
@@ -251,6 +255,21 @@ def test_a_p_t_that_is_wrong_on_the_other_side_is_another_fault():
     feedback = given["exercise"].check_fix(given["turned_round"])
     words = "mended one fault and made another. Proof: alpha 0.25, gamma 2, reduction none: positives are"
     assert not feedback.ok and words in feedback.text, feedback
+
+
+def test_a_binary_fix_that_is_not_finite_for_certain_answers_is_right_with_a_remark():
+    def naive(logits, labels, alpha=0.25, gamma=2.0, reduction="mean"):
+        p = torch.sigmoid(logits)
+        p_t = p * labels + (1 - p) * (1 - labels)
+        nll = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+        loss = (alpha * labels + (1 - alpha) * (1 - labels)) * (1 - p_t) ** gamma * nll
+        return loss if reduction == "none" else loss.sum() if reduction == "sum" else loss.mean()
+
+    exercise = variables(STUDENT["14_a_thousand_noes"])["exercise"]
+    feedback = exercise.check_fix(naive)
+    words = "A remark: for logits [50, -50], labels [1, 0] and gamma 0.5 its gradient is [nan"
+    assert feedback.ok and words in feedback.text, feedback
+    assert BinaryDiagnosis(sigmoid_focal_loss).remark is None
 
 
 def test_another_right_way_is_right_with_a_remark():
