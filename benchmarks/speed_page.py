@@ -95,18 +95,19 @@ def cheaper_from(results, variable):
 
 
 def growth_text(results):
-    fixed = {"N": GROWTH["N"][0][1], "C": GROWTH["C"][0][0]}
     sentences = []
-    for variable, other in (("N", f"C = {fixed['N']}"), ("C", f"N = {fixed['C']}")):
+    held = {"N": f"C = {size([GROWTH['N'][0][1]])}", "C": f"N = {size([GROWTH['C'][0][0]])}"}
+    for variable, other in held.items():
         if first := cheaper_from(results, variable):
-            sentences.append(f"With {other}, `{OURS}` takes less time than `{REFERENCE}` from {variable} = {first} on.")
+            start = f"{variable} = {size([first])}"
+            sentences.append(f"With {other}, `{OURS}` takes less time than `{REFERENCE}` from {start} on.")
     (rows, *_), (ours, *_) = series(results, "N", OURS)
     reference = series(results, "N", REFERENCE)[1][0]
     sentences.append(
         f"Below, starting the operations is what costs: {rows} rows take {ours:.2f} ms with `{OURS}` and "
         f"{reference:.2f} ms with `{REFERENCE}`.\n"
     )
-    for variable, other in (("N", f"C = {fixed['N']}"), ("C", f"N = {fixed['C']}")):
+    for variable, other in held.items():
         ours, reference = (slope(results, variable, name) for name in (OURS, REFERENCE))
         sentences.append(
             f"Over the upper half of the sizes, time grows like {variable}^{ours:.2f} for `{OURS}` and like "

@@ -1,5 +1,6 @@
 """Every notebook keeps the conventions that readers rely on. (nbval re-executes them and compares their outputs.)"""
 
+import base64
 import os
 import subprocess
 import sys
@@ -56,6 +57,17 @@ def test_every_picture_has_an_alt_text(notebook):
         for data in [output.data for output in cell.outputs if "image/png" in output.get("data", {})]:
             live = "application/vnd.jupyter.widget-view+json" in data  # says what it shows in its text form
             assert len(data["text/plain"] if live else cell.metadata["mystnb"]["image"]["alt"]) > 20, cell.source
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").rglob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_figure_of_several_panels_stays_readable_on_a_phone(path):
+    """The class lets it scroll instead of shrink; the width makes Sphinx link it to itself, alone and in full size."""
+    for cell in code_cells(nbformat.read(path, as_version=4)):
+        for data in [output.data for output in cell.outputs if "image/png" in output.get("data", {})]:
+            width = int.from_bytes(base64.b64decode(data["image/png"])[16:20], "big")  # of the PNG's header
+            if width > 760 and "application/vnd.jupyter.widget-view+json" not in data:
+                image = cell.metadata["mystnb"]["image"]
+                assert (image.get("classes"), image.get("width")) == ("wide", "100%"), cell.source
 
 
 def test_ends_with_summary_and_exercises(notebook):

@@ -79,6 +79,18 @@ def test_narrowest_phone_and_no_dead_control(open_page, page):
         assert note.get_by_role("link", name="Run it live").get_attribute("href").startswith("https://colab.")
 
 
+@pytest.mark.parametrize("page", ["notebooks/03_class_weights", "book/speed"])
+def test_a_wide_figure_scrolls_on_a_phone_and_opens_alone(open_page, page):
+    opened = open_page(page, viewport=PHONE)
+    figure = opened.page.locator("img.wide").first
+    assert figure.bounding_box()["width"] >= 600
+    box = figure.locator("xpath=ancestor::*[self::figure or contains(@class, 'cell_output')][1]")
+    box.evaluate("box => box.scrollTo(box.scrollWidth, 0)")
+    assert box.evaluate("box => box.scrollLeft") > 200
+    figure.click()
+    opened.page.wait_for_url(re.compile(r"/_images/[^/]+\.(png|svg)$"))
+
+
 @pytest.mark.parametrize("page", live_pages())
 def test_words_in_figures_have_contrast(open_page, page):
     """WCAG AA, 4.5 : 1, for the text that axe does not look at: SVG."""
