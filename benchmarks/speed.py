@@ -29,7 +29,7 @@ from focal_lib.losses import plain_focal_loss
 
 RESULTS = Path(__file__).parents[1] / "focal_lib" / "results" / "speed.json"
 SIZES = [(4096, 4), (262_144, 4), (65_536, 100), (8192, 32_000), (8, 21, 512, 512)]
-# Mostly no powers of two: where all rows are whole vectors long, a loss looks faster than it is.
+# Round numbers rather than powers of two: rows of whole vectors make a loss faster than its neighbours are.
 CLASSES = [2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 4000]
 GROWTH = {"N": [(2**k, 10) for k in range(8, 21, 2)], "C": [(4096, classes) for classes in CLASSES]}
 REFERENCE, OURS, PLAIN, COMPILED = "F.cross_entropy", "focal_loss", "ten lines", "ten lines, compiled"

@@ -78,11 +78,12 @@ def series(results, variable, name):
     return lengths, [next(row["ms"] for row in point["losses"] if row["loss"] == name) for point in points]
 
 
-def slope(results, variable, name):
-    """Exponent b of time ∝ variable^b, by least squares over the upper half of the sizes, where overheads are small."""
-    lengths, times = series(results, variable, name)
-    half = len(lengths) // 2
-    return np.polyfit(np.log(lengths[half:]), np.log(times[half:]), 1)[0]
+def slope(results, variable, name, first, last):
+    """Exponent b of time ∝ variable^b, by least squares over the sizes from first to last."""
+    points = [
+        (length, ms) for length, ms in zip(*series(results, variable, name), strict=True) if first <= length <= last
+    ]
+    return np.polyfit(*np.log(points).T, 1)[0]
 
 
 def cheaper_from(results, variable):
@@ -92,6 +93,14 @@ def cheaper_from(results, variable):
     ratios = [next(row["time"][1] for row in point["losses"] if row["loss"] == OURS) for point in points]
     dearer = [length for length, ratio in zip(lengths, ratios, strict=True) if ratio >= 1]
     return next((length for length in lengths if length > max(dearer, default=0)), None)
+
+
+def plain_is_faster(results):
+    """The shapes at which the reading version takes less time than the fast path."""
+    for point in results["growth"]:
+        times = {row["loss"]: row["ms"] for row in point["losses"]}
+        if times[PLAIN] < times[OURS]:
+            yield point["shape"]
 
 
 def growth_text(results):
@@ -104,14 +113,24 @@ def growth_text(results):
     (rows, *_), (ours, *_) = series(results, "N", OURS)
     reference = series(results, "N", REFERENCE)[1][0]
     sentences.append(
-        f"Below, starting the operations is what costs: {rows} rows take {ours:.2f} ms with `{OURS}` and "
-        f"{reference:.2f} ms with `{REFERENCE}`.\n"
+        f"Below these sizes, starting the operations costs most: {rows} rows of {GROWTH['N'][0][1]} take {ours:.2f} ms "
+        f"with `{OURS}` and {reference:.2f} ms with `{REFERENCE}`."
     )
+    if slower := [size(shape) for shape in plain_is_faster(results)]:
+        sentences.append(f"At {' and '.join(slower)} the ten lines took less time than the fast path.")
+    sentences.append("")
     for variable, other in held.items():
-        ours, reference = (slope(results, variable, name) for name in (OURS, REFERENCE))
+        lengths, _ = series(results, variable, OURS)
+        first, last, beyond = lengths[len(lengths) // 2], lengths[-2], lengths[-1]
+        ours, reference = (slope(results, variable, name, first, last) for name in (OURS, REFERENCE))
         sentences.append(
-            f"Over the upper half of the sizes, time grows like {variable}^{ours:.2f} for `{OURS}` and like "
-            f"{variable}^{reference:.2f} for `{REFERENCE}` ({other})."
+            f"From {variable} = {size([first])} to {size([last])}, time grows like {variable}^{ours:.2f} for `{OURS}` "
+            f"and like {variable}^{reference:.2f} for `{REFERENCE}` ({other})."
+        )
+        ours, reference = (np.divide(*series(results, variable, name)[1][:-3:-1]) for name in (OURS, REFERENCE))
+        sentences.append(
+            f"The last step, {beyond / last:.0f} times as many, takes {ours:.1f} times as long with `{OURS}` and "
+            f"{reference:.1f} times with `{REFERENCE}`."
         )
     return "\n".join(sentences)
 
@@ -119,10 +138,12 @@ def growth_text(results):
 def machine_text(results):
     machine, versions = results["machine"], results["versions"]
     packages = ", ".join(f"{package} {version}" for package, version in versions.items())
+    rounds = [case["losses"][0]["rounds"] for case in comparison(results, str)[0]]
     return (
         f"Processor: {machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, "
         f"{machine['system']}. "
-        f"A copy moves {results['bytes_per_second'] / 1e9:.1f} GB each second. {packages}."
+        f"A copy moves {results['bytes_per_second'] / 1e9:.1f} GB each second. {packages}. "
+        f"The time table has {min(rounds)} to {max(rounds)} rounds a column."
     )
 
 

@@ -8,12 +8,14 @@ import inspect
 import json
 import random
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
+from . import fused
 from .bugs import CATALOGUE
 from .diagnosis import diagnose
 from .losses import FocalLoss, focal_loss, plain_focal_loss, sigmoid_focal_loss
@@ -243,7 +245,7 @@ class Exercise:
         if not callable(loss):
             return Feedback(False, f"A fix is a loss to call; got {type(loss).__name__}.")
         if self._borrows(loss):
-            return Feedback(False, "It calls the library's own loss. Mend the code under review, in torch.")
+            return Feedback(False, "It is, or calls, the library's own loss. Mend the code under review, in torch.")
         if trap := self._trained_weights(loss):
             return Feedback(False, f"You mended one fault and made another. {trap}")
         now = BinaryDiagnosis(loss, seed) if self.binary else diagnose(loss, seed=seed)
@@ -286,14 +288,27 @@ class Exercise:
         return self._proof(now, broken[0])
 
     def _borrows(self, loss):
-        """Whether a loss calls, or is, one of the library's: seen on a small example."""
-        library = {right.__code__ for right in (focal_loss, plain_focal_loss, sigmoid_focal_loss)}
-        called, profiler = set(), sys.getprofile()
-        sys.setprofile(lambda frame, *_: called.add(frame.f_code))
+        """Whether a loss is, or calls, one of the library's: seen on a small example, plain and with settings."""
+        library = {right.__code__ for right in (focal_loss, plain_focal_loss, sigmoid_focal_loss, fused.focal_loss)}
+        settings = {"alpha": 0.25 if self.binary else torch.tensor([1.0, 4.0]), "gamma": 2.0, "ignore_index": -100}
+        examples = [{}, *({**settings, "reduction": reduction} for reduction in ("none", "sum", "mean"))]
+        called = set()
+
+        def watch():  # in a thread, because each thread has a profiler of its own: a learner's stays as it is
+            sys.setprofile(lambda frame, *_: called.add(frame.f_code))
+            for example in examples:
+                given = {n: v for n, v in example.items() if n in known}
+                outcome_of(loss, {"logits": torch.zeros(1, 2), "labels": label, **given})
+            sys.setprofile(None)
+
+        label = torch.zeros(1, 2) if self.binary else LABEL
         try:
-            outcome_of(loss, {"logits": torch.zeros(1, 2), "labels": torch.zeros(1, 2) if self.binary else LABEL})
-        finally:
-            sys.setprofile(profiler)
+            known = inspect.signature(loss).parameters
+        except ValueError:  # a built-in
+            known = {}
+        thread = threading.Thread(target=watch)
+        thread.start()
+        thread.join()
         return not library.isdisjoint(called)
 
     def _trained_weights(self, loss):

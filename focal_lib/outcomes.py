@@ -104,7 +104,7 @@ class BinaryDiagnosis:
         self.violations[fault] = f"{setting}: {words}."
 
     def _remark(self, loss):
-        """What is worth a remark, and no reason to turn a loss down: gradients that certain answers make infinite."""
+        """What is worth a remark, and no reason to turn a loss down: gradients that certain answers make not finite."""
         certain = {"logits": torch.tensor([50.0, -50.0]), "labels": torch.tensor([1.0, 0.0]), "gamma": 0.5}
         outcome = outcome_of(loss, certain)
         if isinstance(outcome, str) or outcome["the gradient"].isfinite().all():

@@ -209,6 +209,10 @@ def test_who_pastes_the_example_of_the_format_gets_no_tick(slug):
     assert not exercise.check_expose(eval(example)).ok
 
 
+def borrows_sums(logits, labels, alpha=None, gamma=2.0, reduction="mean"):
+    return focal_loss(logits, labels, alpha, gamma, reduction=reduction) if reduction == "sum" else logits.sum()
+
+
 WRONG_FIXES = [  # a fix that newcomers write, and what it must be told
     ("01_one_number", naive_power, "mended one fault and made another. NaN gradients below gamma = 1"),
     ("01_one_number", passed_on, "One fault is mended, not all. It breaks this: Three examples worked out by hand"),
@@ -240,6 +244,8 @@ WRONG_FIXES = [  # a fix that newcomers write, and what it must be told
     ("12_review", lambda logits, labels, **settings: focal_loss(logits, labels, **settings), "the library's own loss"),
     ("05_left_behind", type("Mine", (FocalLoss,), {}), "the library's own loss"),
     ("14_a_thousand_noes", functools.partial(sigmoid_focal_loss), "the library's own loss"),
+    ("02_idle_alpha", lambda logits, labels, alpha: focal_loss(logits, labels, alpha), "the library's own loss"),
+    ("07_the_table", borrows_sums, "the library's own loss"),
     ("12_review", 3, "A fix is a loss to call; got int."),
 ]
 
