@@ -15,6 +15,7 @@ from focal_lib.plots import COLORS, axes
 
 PAGE = Path(__file__).parents[1] / "book" / "speed.md"
 FIGURE = PAGE.with_suffix(".svg")
+CLASSES_HELD, ROWS_HELD = GROWTH["N"][0][1], GROWTH["C"][0][0]  # while the other one grows
 FIRST = [REFERENCE, OURS, PLAIN, COMPILED]
 LINES = {
     REFERENCE: {"color": COLORS["cross_entropy"], "linestyle": "--", "marker": "s"},
@@ -87,11 +88,9 @@ def slope(results, variable, name, first, last):
 
 
 def cheaper_from(results, variable):
-    """The first of the sizes from which on our loss takes less time than the reference in the median."""
-    lengths, _ = series(results, variable, OURS)
-    points = [point for point in results["growth"] if point["with"] == variable]
-    ratios = [next(row["time"][1] for row in point["losses"] if row["loss"] == OURS) for point in points]
-    dearer = [length for length, ratio in zip(lengths, ratios, strict=True) if ratio >= 1]
+    """The first of the sizes from which on our loss takes less time than the reference."""
+    (lengths, ours), (_, reference) = (series(results, variable, name) for name in (OURS, REFERENCE))
+    dearer = [length for length, own, other in zip(lengths, ours, reference, strict=True) if own >= other]
     return next((length for length in lengths if length > max(dearer, default=0)), None)
 
 
@@ -105,7 +104,7 @@ def plain_is_faster(results):
 
 def growth_text(results):
     sentences = []
-    held = {"N": f"C = {size([GROWTH['N'][0][1]])}", "C": f"N = {size([GROWTH['C'][0][0]])}"}
+    held = {"N": f"C = {size([CLASSES_HELD])}", "C": f"N = {size([ROWS_HELD])}"}
     for variable, other in held.items():
         if first := cheaper_from(results, variable):
             start = f"{variable} = {size([first])}"
@@ -113,24 +112,23 @@ def growth_text(results):
     (rows, *_), (ours, *_) = series(results, "N", OURS)
     reference = series(results, "N", REFERENCE)[1][0]
     sentences.append(
-        f"Below these sizes, starting the operations costs most: {rows} rows of {GROWTH['N'][0][1]} take {ours:.2f} ms "
+        f"Below these sizes, starting the operations costs most: {rows} rows of {CLASSES_HELD} take {ours:.2f} ms "
         f"with `{OURS}` and {reference:.2f} ms with `{REFERENCE}`."
     )
     if slower := [size(shape) for shape in plain_is_faster(results)]:
         sentences.append(f"At {' and '.join(slower)} the ten lines took less time than the fast path.")
     sentences.append("")
     for variable, other in held.items():
-        lengths, _ = series(results, variable, OURS)
-        first, last, beyond = lengths[len(lengths) // 2], lengths[-2], lengths[-1]
+        (lengths, own), (_, others) = (series(results, variable, name) for name in (OURS, REFERENCE))
+        first, last = lengths[len(lengths) // 2], lengths[-2]
         ours, reference = (slope(results, variable, name, first, last) for name in (OURS, REFERENCE))
         sentences.append(
             f"From {variable} = {size([first])} to {size([last])}, time grows like {variable}^{ours:.2f} for `{OURS}` "
             f"and like {variable}^{reference:.2f} for `{REFERENCE}` ({other})."
         )
-        ours, reference = (np.divide(*series(results, variable, name)[1][:-3:-1]) for name in (OURS, REFERENCE))
         sentences.append(
-            f"The last step, {beyond / last:.0f} times as many, takes {ours:.1f} times as long with `{OURS}` and "
-            f"{reference:.1f} times with `{REFERENCE}`."
+            f"The last step, {lengths[-1] / last:.0f} times as many, takes {own[-1] / own[-2]:.1f} times as long with "
+            f"`{OURS}` and {others[-1] / others[-2]:.1f} times with `{REFERENCE}`."
         )
     return "\n".join(sentences)
 
@@ -168,7 +166,8 @@ def fill(page, results):
 def figure(results):
     """Milliseconds against N and against C, both axes logarithmic."""
     made, panels = axes("", "forward + backward (milliseconds)", width=9, height=4, columns=2)
-    for ax, (variable, text) in zip(panels, (("N", "rows N, 10 classes"), ("C", "classes C, 4096 rows")), strict=True):
+    texts = {"N": f"rows N, {CLASSES_HELD} classes", "C": f"classes C, {ROWS_HELD} rows"}
+    for ax, (variable, text) in zip(panels, texts.items(), strict=True):
         for name, line in LINES.items():
             ax.loglog(*series(results, variable, name), label=name, **line)
         ax.set_xlabel(text)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-__all__ = ["Adapter", "Stopped", "Untestable"]
+__all__ = ["Adapter", "Stopped", "Untestable", "parameters_of"]
 
 NAMES = {
     "alpha": ("alpha", "class_weights", "class_weight", "weights", "weight"),
@@ -74,8 +74,8 @@ class Adapter:
 
     def _read_signatures(self):
         call = getattr(self.loss, "forward", None) or (self.loss.__call__ if self._is_class else self.loss)
-        at_call = _parameters(call)[1 if self._is_class else 0 :]
-        at_build = _parameters(self.loss) if self._is_class else []
+        at_call = parameters_of(call)[1 if self._is_class else 0 :]
+        at_build = parameters_of(self.loss) if self._is_class else []
         self.target_first = bool(at_call) and at_call[0].name in TARGET_NAMES
         self.build_names = {p.name for p in at_build}
         parameters = {p.name: p for p in at_call + at_build if p.name not in self.filled}
@@ -246,7 +246,7 @@ class Adapter:
             self.divides_by_weights = torch.allclose(*alone) and not torch.allclose(*pair)
 
 
-def _parameters(function):
+def parameters_of(function):
     """The parameters of a callable, in order; none where it is built in and does not tell."""
     try:
         return list(inspect.signature(function).parameters.values())

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from . import fused
+from .adapter import parameters_of
 from .bugs import CATALOGUE
 from .diagnosis import diagnose
 from .losses import FocalLoss, focal_loss, plain_focal_loss, sigmoid_focal_loss
@@ -289,27 +290,22 @@ class Exercise:
 
     def _borrows(self, loss):
         """Whether a loss is, or calls, one of the library's: seen on a small example, plain and with settings."""
-        library = {right.__code__ for right in (focal_loss, plain_focal_loss, sigmoid_focal_loss, fused.focal_loss)}
+        known = {parameter.name for parameter in parameters_of(loss)}
+        case = {"logits": torch.zeros(1, 2), "labels": torch.zeros(1, 2) if self.binary else LABEL}
         settings = {"alpha": 0.25 if self.binary else torch.tensor([1.0, 4.0]), "gamma": 2.0, "ignore_index": -100}
         examples = [{}, *({**settings, "reduction": reduction} for reduction in ("none", "sum", "mean"))]
         called = set()
 
-        def watch():  # in a thread, because each thread has a profiler of its own: a learner's stays as it is
+        def watch():
             sys.setprofile(lambda frame, *_: called.add(frame.f_code))
             for example in examples:
-                given = {n: v for n, v in example.items() if n in known}
-                outcome_of(loss, {"logits": torch.zeros(1, 2), "labels": label, **given})
-            sys.setprofile(None)
+                outcome_of(loss, case | {name: value for name, value in example.items() if name in known})
 
-        label = torch.zeros(1, 2) if self.binary else LABEL
-        try:
-            known = inspect.signature(loss).parameters
-        except ValueError:  # a built-in
-            known = {}
-        thread = threading.Thread(target=watch)
+        thread = threading.Thread(target=watch)  # each thread has a profiler of its own: a learner's stays as it is
         thread.start()
         thread.join()
-        return not library.isdisjoint(called)
+        library = (focal_loss, plain_focal_loss, sigmoid_focal_loss, fused.focal_loss)
+        return any(right.__code__ in called for right in library)
 
     def _trained_weights(self, loss):
         """A sentence if a module class made its weights a parameter, which no property looks at."""

@@ -156,10 +156,7 @@ def _part(tensor, block):
 
 
 def _softmax(x, dim, dtype, out):
-    """Softmax. Torch is slow at the rest that a row leaves beyond whole vectors, but not so in its logarithm.
-
-    Where rows are short, the logarithm and back is therefore the shorter way.
-    """
+    """Softmax; of short rows by way of its logarithm: torch's softmax is slow at a rest beyond whole vectors."""
     if dim == 2 and x.shape[2] < 3 * VECTOR and x.shape[2] % VECTOR:
         return torch.log_softmax(x, dim, dtype=dtype, out=out).exp_()
     return torch.softmax(x, dim, dtype=dtype, out=out)

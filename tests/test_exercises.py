@@ -268,8 +268,8 @@ def test_a_binary_fix_that_is_not_finite_for_certain_answers_is_right_with_a_rem
         p = torch.sigmoid(logits)
         p_t = p * labels + (1 - p) * (1 - labels)
         nll = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
-        loss = (alpha * labels + (1 - alpha) * (1 - labels)) * (1 - p_t) ** gamma * nll
-        return loss if reduction == "none" else loss.sum() if reduction == "sum" else loss.mean()
+        side = alpha * labels + (1 - alpha) * (1 - labels)
+        return reduced(side * (1 - p_t) ** gamma * nll, reduction)
 
     exercise = variables(STUDENT["14_a_thousand_noes"])["exercise"]
     feedback = exercise.check_fix(naive)
