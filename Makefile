@@ -76,12 +76,12 @@ colab: wheel $(COLAB)/ready
 	$(COLAB)/bin/python tools/run_from_wheel.py dist/*.whl --colab
 
 evidence: $(VENV)/all-ready
-	$(BIN)/python benchmarks/evidence.py
+	$(BIN)/python experiments/training.py
 	$(BIN)/python tools/make_claims.py
 
 applied-evidence: $(VENV)/all-ready
-	$(BIN)/python benchmarks/text.py
-	$(BIN)/python benchmarks/detection.py
+	$(BIN)/python experiments/text.py
+	$(BIN)/python experiments/detection.py
 
 bundle: book wheel
 	$(BIN)/python tools/bundle.py dist/*.whl
@@ -102,7 +102,7 @@ editions: $(VENV)/all-ready
 
 grade: $(VENV)/all-ready
 	@test -n "$(SUBMISSIONS)" || { echo "Say which folder holds the submissions: make grade SUBMISSIONS=folder"; exit 2; }
-	$(BIN)/python tools/grade.py "$(SUBMISSIONS)"
+	$(BIN)/python grading/grade.py "$(SUBMISSIONS)"
 
 class: $(VENV)/all-ready
 	CLASS_SIZE=300 $(BIN)/python -m pytest --capture=no tests/test_grading.py

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from peers import NOT_FOR_MANY_CLASSES, peers, versions
 from torch.profiler import ProfilerActivity, profile
 from tqdm import tqdm
 
+from experiments.peers import NOT_FOR_MANY_CLASSES, peers, versions
 from focal_lib import focal_loss
 from focal_lib.losses import plain_focal_loss
 

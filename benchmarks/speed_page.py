@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 from speed import COMPILED, GROWTH, OURS, PLAIN, REFERENCE, RESULTS
 
-from focal_lib.plots import COLORS, axes
+from focal_lib.lab.plots import COLORS, axes
 
 PAGE = Path(__file__).parents[1] / "book" / "speed.md"
 FIGURE = PAGE.with_suffix(".svg")

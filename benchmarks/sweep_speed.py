@@ -14,9 +14,10 @@ from functools import partial
 import torch
 from tqdm import tqdm
 
-from focal_lib.data import inverse_frequency, load_example
+from focal_lib.lab.data import inverse_frequency, load_example
+from focal_lib.lab.sweep import sweep
+from focal_lib.lab.training import best_device, train
 from focal_lib.losses import focal_loss
-from focal_lib.training import best_device, sweep, train
 
 SEEDS, EPOCHS = 200, 100
 

@@ -3,9 +3,9 @@
 The book *Focal Loss: See It, Train It, Debug It* is built on it. Importing it needs torch and tqdm.
 """
 
+from ._versions import warn_if_unsupported
 from .diagnosis import Diagnosis, assert_focal_loss, diagnose
 from .losses import FocalLoss, focal_loss, sigmoid_focal_loss
-from .versions import warn_if_unsupported
 
 __all__ = ["Diagnosis", "FocalLoss", "assert_focal_loss", "diagnose", "focal_loss", "sigmoid_focal_loss"]
 __version__ = "0.1.0"

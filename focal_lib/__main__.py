@@ -18,7 +18,7 @@ from pathlib import Path
 
 from .bugs import CATALOGUE
 from .diagnosis import Diagnosis, diagnose
-from .properties import PROPERTIES
+from .diagnosis.properties import PROPERTIES
 
 STATUS = {"right": 0, "faulty": 1, "could not test": 2}
 

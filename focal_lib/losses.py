@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from . import checks, fused
+from . import _checks, _fused
 
 __all__ = ["FocalLoss", "focal_loss", "sigmoid_focal_loss"]
 
@@ -62,15 +62,15 @@ def focal_loss(input, target, alpha=None, gamma=2.0, *, ignore_index=-100, reduc
 
     Source: Lin et al. 2017, equation 5. Explained in chapters 02 (gamma), 03 (alpha) and 04 (the code).
     """
-    checks.check_gamma(gamma)
-    checks.check_choice(reduction, ("none", "sum", "mean", "weighted_mean"))
-    checks.check_shapes(input, target)
-    some_ignored = checks.check_target_range(target, input.shape[1], ignore_index)
+    _checks.check_gamma(gamma)
+    _checks.check_choice(reduction, ("none", "sum", "mean", "weighted_mean"))
+    _checks.check_shapes(input, target)
+    some_ignored = _checks.check_target_range(target, input.shape[1], ignore_index)
     if alpha is not None:
-        checks.check_alpha(alpha, input.shape[1], input.device)
+        _checks.check_alpha(alpha, input.shape[1], input.device)
 
-    if fused.applies(input, target, alpha):  # the same numbers, faster
-        return fused.focal_loss(plain_focal_loss, some_ignored, input, target, alpha, gamma, ignore_index, reduction)
+    if _fused.applies(input, target, alpha):  # the same numbers, faster
+        return _fused.focal_loss(plain_focal_loss, some_ignored, input, target, alpha, gamma, ignore_index, reduction)
     return plain_focal_loss(input, target, alpha, gamma, ignore_index, reduction)
 
 
@@ -85,10 +85,10 @@ class FocalLoss(nn.Module):
 
     def __init__(self, alpha=None, gamma=2.0, *, ignore_index=-100, reduction="mean"):
         super().__init__()
-        checks.check_gamma(gamma)
-        checks.check_choice(reduction, ("none", "sum", "mean", "weighted_mean"))
+        _checks.check_gamma(gamma)
+        _checks.check_choice(reduction, ("none", "sum", "mean", "weighted_mean"))
         if alpha is not None:
-            checks.check_alpha(alpha)
+            _checks.check_alpha(alpha)
             alpha = alpha.detach().clone()
         self.register_buffer("alpha", alpha)
         self.gamma = gamma
@@ -123,14 +123,14 @@ def sigmoid_focal_loss(input, target, alpha=0.25, gamma=2.0, reduction="mean"):
 
     Source: Lin et al. 2017, section 3 and its detection experiments. Explained in chapter 09.
     """
-    checks.check_gamma(gamma)
-    checks.check_choice(reduction, ("none", "sum", "mean"))
+    _checks.check_gamma(gamma)
+    _checks.check_choice(reduction, ("none", "sum", "mean"))
     if alpha is not None and not (isinstance(alpha, (int, float)) and 0 <= alpha <= 1):
         raise ValueError(f"alpha must be None or a number in [0, 1], the weight of the positives; got {alpha!r}.")
-    checks.check_floating(input)
+    _checks.check_floating(input)
     if target.shape != input.shape:
         raise ValueError(f"target must have input's shape {tuple(input.shape)}; got {tuple(target.shape)}.")
-    if checks.can_look_at(target) and not ((target >= 0) & (target <= 1)).all():
+    if _checks.can_look_at(target) and not ((target >= 0) & (target <= 1)).all():
         raise ValueError(f"target must lie in [0, 1]; its values run from {target.min()} to {target.max()}.")
 
     input = input.to(torch.promote_types(input.dtype, torch.float32))

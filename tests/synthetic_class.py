@@ -55,7 +55,7 @@ MANY_FILES = """for k in range(8):
         file.write(bytes(15 << 20))"""
 
 FILES_ELSEWHERE = """opened = []
-for place in ("/x", "/dev/shm/x", "/usr/x", "/var/tmp/x", "/sandboxed.py"):
+for place in ("/x", "/dev/shm/x", "/usr/x", "/var/tmp/x", "/sandbox_child.py"):
     try:
         opened.append(open(place, "a"))
     except OSError:

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+import speed
+import speed_page
 import torch
 from tqdm import tqdm
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "benchmarks"))
-
-import speed  # noqa: E402
-import speed_page  # noqa: E402
 
 MUST_HOLD = {(4096, 4): 1.2, (262_144, 4): 1.2, (65_536, 100): 0.36, (512, 32_000): 0.34}
 

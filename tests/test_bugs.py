@@ -7,7 +7,7 @@ import torch
 
 from focal_lib import focal_loss
 from focal_lib.bugs import CATALOGUE, LOOKALIKES, ROOMS
-from focal_lib.properties import PROPERTIES
+from focal_lib.diagnosis.properties import PROPERTIES
 
 # Two examples with logits [log 3, 0], one of class 0 and one of class 1: p_t = 3/4 and 1/4.
 LOGITS = torch.tensor([[math.log(3), 0.0], [math.log(3), 0.0]], dtype=torch.float64)

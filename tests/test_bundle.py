@@ -9,11 +9,10 @@ from urllib.parse import unquote, urlparse
 
 import pytest
 from bs4 import BeautifulSoup
+from bundle import bundle
+from run_from_wheel import all_notebooks, run
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-from bundle import bundle  # noqa: E402
-from run_from_wheel import all_notebooks, run  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,12 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional as F
 
-from focal_lib import evidence, focal_loss, sigmoid_focal_loss
+from focal_lib import focal_loss, sigmoid_focal_loss
 from focal_lib.bugs import CATALOGUE
-from focal_lib.data import inverse_frequency, load_example
-from focal_lib.training import make_model, sweep, training_steps
+from focal_lib.lab import stored_runs as evidence
+from focal_lib.lab.data import inverse_frequency, load_example
+from focal_lib.lab.sweep import sweep
+from focal_lib.lab.training import make_model, training_steps
 
 ROOT = Path(__file__).parent.parent
 spec = importlib.util.spec_from_file_location("make_claims", ROOT / "tools" / "make_claims.py")

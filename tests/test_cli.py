@@ -8,13 +8,13 @@ import pytest
 
 from focal_lib.__main__ import main
 from focal_lib.bugs import CATALOGUE
-from focal_lib.properties import PROPERTIES
+from focal_lib.diagnosis.properties import PROPERTIES
 
 FILE = """
     import os, sys
     import torch
     from focal_lib import FocalLoss
-    from focal_lib.faulty import mean_before_pt
+    from focal_lib.bugs import mean_before_pt
 
     print("noise while it is imported")
 

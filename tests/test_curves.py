@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from focal_lib.curves import curve, per_example
+from focal_lib.lab.curves import curve, per_example
 
 P = torch.linspace(0.001, 0.999, 9981, dtype=torch.float64)
 

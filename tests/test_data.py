@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight
 
-from focal_lib.data import inverse_frequency, load_example
+from focal_lib.lab.data import inverse_frequency, load_example
 
 
 def test_the_example_is_the_articles_data():

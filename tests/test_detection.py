@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from focal_lib.detection import (
+from focal_lib.lab.detection import (
     Scenes,
     average_precision,
     dense_loss,
@@ -19,9 +19,9 @@ from focal_lib.detection import (
     make_scenes,
     train_detector,
 )
-from focal_lib.evidence import interval
+from focal_lib.lab.stored_runs import interval
 from focal_lib.widgets import CellLoss
-from focal_lib.widgets.detection_view import levels
+from focal_lib.widgets.cell_loss import levels
 
 ROOT = Path(__file__).parent.parent
 

@@ -12,9 +12,9 @@ from torch import nn
 
 from focal_lib import FocalLoss, assert_focal_loss, diagnose, focal_loss
 from focal_lib.bugs import CATALOGUE, LOOKALIKES
-from focal_lib.cases import Violation
-from focal_lib.diagnosis import _bug_result, _Suspects
-from focal_lib.properties import PROPERTIES
+from focal_lib.diagnosis.cases import Violation
+from focal_lib.diagnosis.properties import PROPERTIES
+from focal_lib.diagnosis.suspects import Suspects, _bug_result
 
 
 @pytest.mark.parametrize("id", CATALOGUE)
@@ -31,7 +31,7 @@ def test_twenty_seeds_without_a_flip():
         results = {name: _bug_result(id, name, seed, torch.float64) for name in PROPERTIES}
         violations = {name: result for name, result in results.items() if isinstance(result, Violation)}
         assert CATALOGUE[id].exposed_by in violations, f"{id}, seed {seed}"
-        suspects = _Suspects(violations, results, seed, torch.float64)
+        suspects = Suspects(violations, results, seed, torch.float64)
         assert suspects.ids[:1] == [id], f"seed {seed}: {suspects.ids} for {id}"
         assert suspects.nearest is None
 
@@ -254,7 +254,8 @@ def test_a_plain_loss_takes_less_than_two_seconds():
 
 def test_a_slow_loss_shows_a_progress_bar_and_a_fast_one_none(capsys, monkeypatch):
     delays = []
-    monkeypatch.setattr("focal_lib.diagnosis.tqdm", lambda names, *_, delay, **__: delays.append(delay) or names)
+    module = sys.modules["focal_lib.diagnosis.diagnose"]  # the package has a function of this name
+    monkeypatch.setattr(module, "tqdm", lambda names, *_, delay, **__: delays.append(delay) or names)
     diagnose(focal_loss)
     assert delays == [2]
 

@@ -2,14 +2,12 @@
 
 import csv
 import re
-import sys
 from pathlib import Path
 
 import pytest
+from run_from_wheel import SHOWN, all_notebooks, slug
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-from run_from_wheel import SHOWN, all_notebooks, slug  # noqa: E402
 
 COLUMNS = {"Colab's versions": ["colab.txt"], "The book's versions": ["constraints.txt", "run.txt"]}
 

@@ -9,15 +9,15 @@ import pandas as pd
 import pytest
 import torch
 
-from focal_lib import evidence
 from focal_lib.bugs import CATALOGUE
-from focal_lib.data import load_example
-from focal_lib.evidence import average, calibration, difference, interval, load, scores
-from focal_lib.training import sweep
+from focal_lib.lab import stored_runs as evidence
+from focal_lib.lab.data import load_example
+from focal_lib.lab.stored_runs import average, calibration, difference, interval, load, scores
+from focal_lib.lab.sweep import sweep
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "focal_lib" / "results"
-spec = importlib.util.spec_from_file_location("make_evidence", ROOT / "benchmarks" / "evidence.py")
+spec = importlib.util.spec_from_file_location("experiments_training", ROOT / "experiments" / "training.py")
 protocol = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(protocol)
 

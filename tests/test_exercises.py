@@ -14,14 +14,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from exercise_notebooks import MASTERS, ROOT, SLUGS, STUDENTS, answers, code_cells, run_code
+from setup_cell import SETUP_CELL
 from torch import nn
 
 from focal_lib import FocalLoss, focal_loss, sigmoid_focal_loss
-from focal_lib.exercises import PARTS, PROGRESS_FILE, TOTAL, Exercise, Feedback, pick, shuffled
-from focal_lib.outcomes import BinaryDiagnosis
-
-sys.path.insert(0, str(ROOT / "tools"))
-from setup_cell import SETUP_CELL
+from focal_lib.exercises import TOTAL, Exercise, Feedback, pick, shuffled
+from focal_lib.exercises.exercise import PARTS, PROGRESS_FILE
+from focal_lib.exercises.outcomes import BinaryDiagnosis
 
 MASTER = {path.stem: path for path in MASTERS}
 STUDENT = {path.stem: path for path in STUDENTS}

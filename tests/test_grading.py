@@ -15,16 +15,14 @@ import sys
 import time
 from pathlib import Path
 
+import grade
 import pytest
+import sandbox
 import synthetic_class
 import torch
 from exercise_notebooks import ROOT, SLUGS, STUDENTS
 
-sys.path.insert(0, str(ROOT / "tools"))
-import grade
-import sandbox
-
-TOOL = str(ROOT / "tools" / "grade.py")
+TOOL = str(ROOT / "grading" / "grade.py")
 CLASS_SIZE = int(os.environ.get("CLASS_SIZE", 0))
 CPU_SECONDS = ("--cpu-seconds", "20" if CLASS_SIZE else "8")
 
@@ -192,7 +190,7 @@ def test_without_bubblewrap_nothing_runs(monkeypatch):
 
 def test_a_sandbox_that_does_not_start_is_no_students_fault(monkeypatch, tmp_path):
     real = sandbox.command
-    monkeypatch.setattr(sandbox, "command", lambda *a: [w.replace("/sandboxed.py", "/gone.py") for w in real(*a)])
+    monkeypatch.setattr(sandbox, "command", lambda *a: [w.replace("/sandbox_child.py", "/gone.py") for w in real(*a)])
     monkeypatch.setattr(sandbox, "CHILD", tmp_path)
     assert "none starts here: it ended the program (exit status" in sandbox.why_not()
     (tmp_path / "a.ipynb").write_text(synthetic_class.submission("01_one_number", {}))

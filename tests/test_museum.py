@@ -6,8 +6,8 @@ import torch
 
 from focal_lib import FocalLoss
 from focal_lib.bugs import CATALOGUE
-from focal_lib.museum import _push, found_by, plaque, symptom, table, trained
-from focal_lib.properties import PROPERTIES
+from focal_lib.diagnosis.properties import PROPERTIES
+from focal_lib.lab.museum import _push, found_by, plaque, symptom, table, trained
 
 
 @pytest.mark.parametrize("id", CATALOGUE)

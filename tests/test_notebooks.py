@@ -8,11 +8,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from retarget import Target
+from setup_cell import SETUP_CELL, first_code_cell
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-from retarget import Target  # noqa: E402
-from setup_cell import SETUP_CELL, first_code_cell  # noqa: E402
 
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from focal_lib import plots
+from focal_lib.lab import plots
 
 
 @pytest.fixture(autouse=True)

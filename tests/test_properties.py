@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from focal_lib import FocalLoss, focal_loss
-from focal_lib.adapter import Adapter, Untestable
 from focal_lib.bugs import CATALOGUE, LOOKALIKES
-from focal_lib.cases import SIZES, Violation, make_cases
-from focal_lib.diagnosis import _check, diagnose
-from focal_lib.properties import PROPERTIES
+from focal_lib.diagnosis import diagnose
+from focal_lib.diagnosis.adapter import Adapter, Untestable
+from focal_lib.diagnosis.cases import SIZES, Violation, make_cases
+from focal_lib.diagnosis.properties import PROPERTIES, check
 
 SEEDS = range(20)
 
@@ -16,7 +16,7 @@ SEEDS = range(20)
 def violated(loss, seed=0, dtype=torch.float64):
     adapter = Adapter(loss, dtype=dtype)
     cases = make_cases(seed, adapter.dtype)
-    results = {name: _check(name, adapter, cases) for name in PROPERTIES}
+    results = {name: check(name, adapter, cases) for name in PROPERTIES}
     return {name for name, result in results.items() if isinstance(result, Violation)}
 
 
@@ -71,7 +71,7 @@ def test_a_counterexample_is_the_smallest_and_can_be_checked_by_hand():
 
     adapter = Adapter(half)
     cases = make_cases(0)
-    violation = _check("gamma_zero_is_cross_entropy", adapter, cases)
+    violation = check("gamma_zero_is_cross_entropy", adapter, cases)
     ce = torch.nn.functional.cross_entropy(cases[0].input, cases[0].target).item()
     assert violation.example == f"{cases[0]}, gamma 0: got {ce / 2:.6g}, expected {ce:.6g} (-log p_t)"
     assert violation.got == pytest.approx((ce / 2,))
@@ -81,6 +81,6 @@ def test_what_cannot_be_set_is_untested_not_violated():
     def plain(input, target):
         return focal_loss(input, target)
 
-    result = _check("alpha_scales_its_class", Adapter(plain), make_cases(0))
+    result = check("alpha_scales_its_class", Adapter(plain), make_cases(0))
     assert isinstance(result, Untestable)
     assert str(result) == "it has no argument for alpha"

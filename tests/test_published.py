@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from focal_lib.bugs import CATALOGUE
-from focal_lib.properties import PROPERTIES
+from focal_lib.diagnosis.properties import PROPERTIES
 
 SCRIPT = Path(__file__).parent.parent / "tools" / "diagnose_published.py"
 

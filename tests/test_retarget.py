@@ -2,15 +2,13 @@
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from retarget import Target, check, listed_files, main, retarget, text_files
 from test_gates import build_command
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-from retarget import Target, check, listed_files, main, retarget, text_files  # noqa: E402
 
 HERE = Target.configured()
 FORK = Target.parse("ada/focal-loss")

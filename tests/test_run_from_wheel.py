@@ -1,15 +1,13 @@
 """The gate that runs notebooks from the wheel: it passes what a reader can run, and fails on all else."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from run_from_wheel import Failed, all_notebooks, library_files, run, snapshot, store
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-from run_from_wheel import Failed, all_notebooks, library_files, run, snapshot, store  # noqa: E402
 
 SLIDER = """\
 import ipywidgets

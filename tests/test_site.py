@@ -1,17 +1,15 @@
 """The built site: what a reader's browser receives. `make test` builds it first."""
 
 import re
-import sys
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+from retarget import listed_files
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-from retarget import listed_files  # noqa: E402
 
 SITE = ROOT / "_build" / "html"
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())

@@ -9,8 +9,9 @@ from torch.utils.data import WeightedRandomSampler
 
 from focal_lib import focal_loss
 from focal_lib.bugs import CATALOGUE
-from focal_lib.data import Example, inverse_frequency, load_example
-from focal_lib.training import OPTIMIZERS, SEEDS_PER_BLOCK, make_model, sweep, train
+from focal_lib.lab.data import Example, inverse_frequency, load_example
+from focal_lib.lab.sweep import SEEDS_PER_BLOCK, sweep
+from focal_lib.lab.training import OPTIMIZERS, make_model, train
 
 # On one machine the two agree to the last bit; another processor may pick other kernels for the stacked products.
 CLOSE = {"rtol": 0, "atol": 1e-6}

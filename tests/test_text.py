@@ -12,14 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from experiments.corpus import KINDS, generate
 from focal_lib import focal_loss
-from focal_lib.evidence import interval
-from focal_lib.text import LABELS, NoteClassifier, encode, fine_tune, label_indices, load_notes, predict, scores
+from focal_lib.lab.stored_runs import interval
+from focal_lib.lab.text import LABELS, NoteClassifier, encode, fine_tune, label_indices, load_notes, predict, scores
 from focal_lib.widgets import TextRanking
 
 ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
-from make_corpus import KINDS, generate  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +230,7 @@ def test_the_view_refuses_bad_input(change, message):
 
 
 def test_the_library_does_not_import_transformers():
-    code = "import sys, focal_lib.text, focal_lib.detection; sys.exit('transformers' in sys.modules)"
+    code = "import sys, focal_lib.lab.text, focal_lib.lab.detection; sys.exit('transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
@@ -251,8 +250,7 @@ def chapter():
 
 
 def test_the_chapter_trains_the_model_of_the_stored_runs(chapter):
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    from text import small_bert
+    from experiments.text import small_bert
 
     texts = load_notes().texts[:500]
     tokenizer, encoder, _ = chapter["small_bert"](texts, seed=1)

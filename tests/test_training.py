@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from focal_lib import FocalLoss
-from focal_lib.data import Example, inverse_frequency, load_example
-from focal_lib.training import available_devices, best_device, evaluate, make_model, train, training_steps
+from focal_lib.lab.data import Example, inverse_frequency, load_example
+from focal_lib.lab.scores import evaluate
+from focal_lib.lab.training import available_devices, best_device, make_model, train, training_steps
 
 # Losses at epochs 0, 10, ..., 90, printed by the article that trains on this data (source 003; it sets no seed).
 PRINTED = [0.4445, 0.2640, 0.2064, 0.1758, 0.1550, 0.1392, 0.1266, 0.1159, 0.1070, 0.0991]

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from focal_lib import FocalLoss
-from focal_lib.data import inverse_frequency, load_example
-from focal_lib.training import train
+from focal_lib.lab.data import inverse_frequency, load_example
+from focal_lib.lab.training import train
 from focal_lib.widgets import TrainingPanel
 
 STEPS = "focal_lib.widgets.training_panel.training_steps"

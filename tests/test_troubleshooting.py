@@ -11,8 +11,9 @@ import pytest
 import torch
 from test_notebooks import ON_COLAB, run_setup_cell
 
-from focal_lib import FocalLoss, focal_loss, versions
-from focal_lib.data import inverse_frequency
+from focal_lib import FocalLoss, focal_loss
+from focal_lib import _versions as versions
+from focal_lib.lab.data import inverse_frequency
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "book" / "troubleshooting.md").read_text()

@@ -8,7 +8,7 @@ from importlib import metadata
 
 import pytest
 
-from focal_lib import versions
+from focal_lib import _versions as versions
 
 
 def test_importing_warns_of_nothing_here():

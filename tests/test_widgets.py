@@ -10,10 +10,11 @@ import pytest
 import torch
 import traitlets
 
-from focal_lib import plots, widgets
-from focal_lib.curves import curve
-from focal_lib.data import load_example
-from focal_lib.training import train
+from focal_lib import widgets
+from focal_lib.lab import plots
+from focal_lib.lab.curves import curve
+from focal_lib.lab.data import load_example
+from focal_lib.lab.training import train
 from focal_lib.widgets.view import Step, decimals, pack, percent, rounded
 
 

@@ -19,11 +19,12 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from focal_lib.bugs import CATALOGUE
-from focal_lib.curves import curve
-from focal_lib.data import inverse_frequency, load_example
-from focal_lib.evidence import average, difference, interval
+from focal_lib.lab.curves import curve
+from focal_lib.lab.data import inverse_frequency, load_example
+from focal_lib.lab.stored_runs import average, difference, interval
+from focal_lib.lab.sweep import sweep
+from focal_lib.lab.training import make_model, train
 from focal_lib.losses import focal_loss
-from focal_lib.training import make_model, sweep, train
 
 ROOT = Path(__file__).parent.parent
 VERDICTS = ("right", "half right", "wrong", "not shown")

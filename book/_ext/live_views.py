@@ -5,6 +5,7 @@ script comes with the pages that have one. A plain ipywidgets control, whose cod
 page: its stored figure and a link that runs it take its place.
 """
 
+import html
 import json
 
 from docutils import nodes
@@ -38,6 +39,7 @@ class PlaceViews(SphinxPostTransform):
             picture["alt"] = alt
             kind = start["state"]["_anywidget_id"].rpartition(".")[2]
             return nodes.container("", script, picture, classes=["live-view", kind])
+        alt = html.escape(alt)
         figures = "".join(f'<img src="data:image/png;base64,{png}" alt="{alt}">' for png in figures_in(start, models))
         note = nodes.paragraph("", "These controls need a running Python. ")
         note += nodes.reference("", "Run it live in Colab", refuri=colab_link(self.config, self.env.docname))

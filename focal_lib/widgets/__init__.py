@@ -11,7 +11,7 @@ How a view is made, by example ``LossCurve`` (``loss_curve.py`` and ``loss_curve
 * ``sentence()`` says in Python what the view says for its state; it is the object's text form and the picture's
   alternative text. ``picture()`` draws the same state with matplotlib, for readers whose program knows no widgets.
 * The module beside it exports ``{ render }`` and uses the helpers of ``shared.js``, which Python puts in front of it
-  (a view's module can have no imports). Colours come from ``focal_lib.plots`` as CSS variables (``--focal``, ...).
+  (a view's module can have no imports). Colours come from ``focal_lib.lab.plots`` as CSS variables (``--focal``, ...).
 * On the site, ``book/static/live-host.js`` runs the same module. It keeps the state in the address as
   ``#NAME.TRAIT=VALUE&...`` and ``NAME.hide=CONTROL,...`` hides controls; NAME is the trait ``name``, which must differ
   between two views of a page. Reset, copy-link and hiding come with ``shared.js``.
@@ -24,9 +24,9 @@ import importlib
 
 _MODULES = {
     "BatchShare": "batch_share",
-    "CellLoss": "detection_view",
+    "CellLoss": "cell_loss",
     "LossCurve": "loss_curve",
-    "TextRanking": "text_view",
+    "TextRanking": "text_ranking",
     "TrainingPanel": "training_panel",
     "TrainingRuns": "training_runs",
     "WhichBug": "which_bug",

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from .. import plots
-from ..curves import per_example
+from ..lab import plots
+from ..lab.curves import per_example
 from .view import Choice, LiveView, Step, module, pack, percent
 
 __all__ = ["BatchShare"]

@@ -3,9 +3,9 @@
 import torch
 import traitlets
 
-from .. import plots
 from ..bugs import CATALOGUE
-from ..curves import curve
+from ..lab import plots
+from ..lab.curves import curve
 from .view import Choice, LiveView, Step, decimals, module, pack, rounded
 
 __all__ = ["LossCurve"]

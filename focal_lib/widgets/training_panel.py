@@ -9,10 +9,11 @@ import torch
 from matplotlib.figure import Figure
 from sklearn.metrics import confusion_matrix
 
-from .. import plots
-from ..data import inverse_frequency
+from ..lab import plots
+from ..lab.data import inverse_frequency
+from ..lab.scores import evaluate
+from ..lab.training import Run, available_devices, best_device, make_model, training_steps
 from ..losses import FocalLoss
-from ..training import Run, available_devices, best_device, evaluate, make_model, training_steps
 
 __all__ = ["TrainingPanel"]
 
@@ -24,8 +25,8 @@ class TrainingPanel(widgets.VBox):
     """Controls that train the example's network once and show the result.
 
     *Run* trains in a thread of its own, so that *Cancel* is heard; ``panel.run()`` trains with the same settings and
-    returns when it is done. ``panel.last_run`` is the last :class:`~focal_lib.training.Run`, a cancelled one included,
-    and ``panel.status`` says in one sentence what happened.
+    returns when it is done. ``panel.last_run`` is the last :class:`~focal_lib.lab.training.Run`, a cancelled one
+    included, and ``panel.status`` says in one sentence what happened.
 
     Explained in chapter 05.
     """

@@ -3,8 +3,8 @@
 import numpy as np
 import traitlets
 
-from .. import plots
-from ..evidence import load_curves
+from ..lab import plots
+from ..lab.stored_runs import load_curves
 from .view import Choice, LiveView, module, pack, percent
 
 __all__ = ["TrainingRuns"]

@@ -10,7 +10,7 @@ import numpy as np
 import traitlets
 from PIL import Image
 
-from ..plots import COLORS
+from ..lab.plots import COLORS
 
 __all__ = ["Choice", "LiveView", "Step", "decimals", "module", "pack", "percent", "rounded"]
 

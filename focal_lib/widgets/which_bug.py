@@ -1,14 +1,13 @@
 """A game: one planted bug drew this line; which?"""
 
 import functools
-import inspect
 
 import numpy as np
 import torch
 import traitlets
 
-from .. import plots
 from ..bugs import CATALOGUE
+from ..lab import plots
 from ..losses import FocalLoss
 from .view import Choice, LiveView, Step, module, pack, rounded
 
@@ -101,7 +100,7 @@ class WhichBug(LiveView):
         """The picture and the four options of one round; the answer's place follows from the round's number."""
         number = bugs.index(bug)
         for kind in CAPTIONS:
-            if kind == "weight" and not _takes_weights(bug):
+            if kind == "weight" and not CATALOGUE[bug].takes_weights:
                 continue
 
             def differ(one, other, kind=kind):
@@ -111,7 +110,7 @@ class WhichBug(LiveView):
             others = [
                 other
                 for other in bugs[number + 1 :] + bugs[:number]
-                if differ(bug, other) and (kind != "weight" or _takes_weights(other))
+                if differ(bug, other) and (kind != "weight" or CATALOGUE[other].takes_weights)
             ]
             if differ(bug, None) and len(others) >= 3:
                 others.sort(key=lambda other: not differ(other, None))  # first those that this picture shows at all
@@ -140,12 +139,6 @@ class WhichBug(LiveView):
         ax.plot(P_T.grid(), _line(this["options"][this["answer"]], this["kind"]), **plots.STYLES["bug"])
         ax.set_xlim(0, 1)
         return figure
-
-
-def _takes_weights(bug):
-    """Whether a bug's loss has a weight for each class at all."""
-    alpha = inspect.signature(CATALOGUE[bug].loss).parameters.get("alpha")
-    return alpha is not None and alpha.default is None
 
 
 @functools.cache

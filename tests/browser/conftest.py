@@ -1,13 +1,8 @@
 """Real browsers on the built site: Chromium runs everything, Firefox and WebKit the liveness tests."""
 
-import sys
-from pathlib import Path
-
 import pytest
-from playwright.sync_api import sync_playwright
-
-sys.path.insert(0, str(Path(__file__).parent))
 from engines import PlaywrightPage, WebKitPage, program, served_site, webkit_driver
+from playwright.sync_api import sync_playwright
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,8 @@
 The times are those of a machine that does nothing else, so these tests run by themselves, after all others.
 """
 
-import sys
-from pathlib import Path
-
 import pytest
 from engines import live_pages
-
-sys.path.insert(0, str(Path(__file__).parent.parent.parent / "benchmarks"))
 from live_views import FAST, LIMITS, input_to_paint, layout_shift, measure, over, time_until_alive
 
 

@@ -12,10 +12,10 @@ import torch
 from engines import built, live_pages
 
 from focal_lib import widgets
-from focal_lib.data import load_example
-from focal_lib.detection import dense_loss, detect, make_detector, make_scenes, train_detector
-from focal_lib.evidence import load_curves
-from focal_lib.training import train
+from focal_lib.lab.data import load_example
+from focal_lib.lab.detection import dense_loss, detect, make_detector, make_scenes, train_detector
+from focal_lib.lab.stored_runs import load_curves
+from focal_lib.lab.training import train
 from focal_lib.widgets.view import percent, rounded
 
 ROOT = Path(__file__).parent.parent.parent
@@ -114,7 +114,7 @@ def text_ranking(chance):
     """The notes that chapter 08 shows; their p_t comes from a network trained there."""
     notebook = json.loads((ROOT / "notebooks" / "08_text.ipynb").read_text("utf-8"))
     models = notebook["metadata"]["widgets"]["application/vnd.jupyter.widget-state+json"]["state"].values()
-    (facts,) = [model["state"]["_facts"] for model in models if model["state"].get("name") == "text_view"]
+    (facts,) = [model["state"]["_facts"] for model in models if model["state"].get("name") == "text_ranking"]
     view = widgets.TextRanking(**facts)
     for _ in range(SETTINGS):
         yield view, {"gamma": chance.randrange(51) / 10, "weighting": chance.choice(["none", "balanced"])}

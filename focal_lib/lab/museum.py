@@ -2,21 +2,20 @@
 
 import contextlib
 import functools
-import inspect
 import io
 
 import numpy as np
 import torch
 
+from ..bugs import CATALOGUE
+from ..diagnosis.adapter import Adapter
+from ..diagnosis.cases import Violation, make_cases
+from ..diagnosis.properties import PROPERTIES, check
+from ..losses import FocalLoss
 from . import plots
-from .adapter import Adapter
-from .bugs import CATALOGUE
-from .cases import Violation, make_cases
 from .data import inverse_frequency, load_example
-from .diagnosis import _check
-from .losses import FocalLoss
-from .properties import PROPERTIES
-from .training import Run, evaluate, make_model, training_steps
+from .scores import evaluate
+from .training import Run, make_model, training_steps
 
 __all__ = ["found_by", "plaque", "symptom", "table", "trained"]
 
@@ -24,7 +23,7 @@ __all__ = ["found_by", "plaque", "symptom", "table", "trained"]
 def plaque(bug):
     """The text beside an exhibit, in Markdown."""
     adapter = Adapter(bug.loss)
-    example = _check(bug.exposed_by, adapter, make_cases(0)).example
+    example = check(bug.exposed_by, adapter, make_cases(0)).example
     return "\n".join(
         [
             f"**{bug.title}** (`{bug.id}`)\n",
@@ -43,15 +42,14 @@ def found_by(seed=0):
     found = {}
     for id, bug in CATALOGUE.items():
         adapter = Adapter(bug.loss)
-        results = {name: _check(name, adapter, make_cases(seed)) for name in PROPERTIES}
+        results = {name: check(name, adapter, make_cases(seed)) for name in PROPERTIES}
         found[id] = [name for name, result in results.items() if isinstance(result, Violation)]
     return found
 
 
 def symptom(bug):
     """Left, what the bug does: its push on each example of one batch. Right, what one sees: its training loss."""
-    takes = inspect.signature(bug.loss).parameters
-    weights = torch.tensor([1.0, 4.0]) if "alpha" in takes and takes["alpha"].default is None else None
+    weights = torch.tensor([1.0, 4.0]) if bug.takes_weights else None
     masked = bug.exposed_by == "masked_class_is_absent"
     extreme = PROPERTIES[bug.exposed_by].group == "extremes" and not masked
     gamma = 0.5 if extreme else 2.0
@@ -62,7 +60,7 @@ def symptom(bug):
     logits[target == 1] = logits[target == 1].flip(1)
     if masked:
         logits = torch.cat([logits, torch.full_like(x[:, None], -torch.inf)], 1)
-    if "ignore_index" in takes:
+    if "ignore_index" in bug.arguments:
         target[::4] = -100
 
     figure, (left, right) = plots.axes("", "", width=8.5, height=2.9, columns=2)

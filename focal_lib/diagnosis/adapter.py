@@ -203,12 +203,7 @@ class Adapter:
                 outcomes.append(as_number(self._quietly(lambda make=make: make()(input, target)), torch.float32))
             except Exception as error:
                 outcomes.append(repr(error))
-        same = (
-            [torch.equal(*outcomes)]
-            if all(isinstance(o, torch.Tensor) for o in outcomes)
-            else outcomes[0] == outcomes[1]
-        )
-        if same:
+        if _same_outcome(*outcomes):
             self.loss, self.filled = type(instance), {n: v for n, v in own.items() if n not in known}
 
     def _probe(self):
@@ -244,6 +239,13 @@ class Adapter:
             alone = [self(input[one], target[one], alpha=alpha) for alpha in (weights, None)]
             pair = [self(input[two], target[two], alpha=alpha) for alpha in (weights, None)]
             self.divides_by_weights = torch.allclose(*alone) and not torch.allclose(*pair)
+
+
+def _same_outcome(ours, theirs):
+    """Whether two calls gave the same numbers, or raised the same error."""
+    if isinstance(ours, torch.Tensor) and isinstance(theirs, torch.Tensor):
+        return torch.equal(ours, theirs)
+    return isinstance(ours, str) and ours == theirs
 
 
 def parameters_of(function):

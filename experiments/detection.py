@@ -17,7 +17,7 @@ import torch
 from joblib import Memory, Parallel, delayed
 from tqdm import tqdm
 
-from focal_lib.detection import (
+from focal_lib.lab.detection import (
     average_precision,
     dense_loss,
     detect,

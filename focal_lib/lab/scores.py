@@ -13,7 +13,7 @@ def evaluate(logits, target, threshold=0.5):
     ``balanced_accuracy``, the mean of both recalls; ``macro_f1``; ``minority_recall``; ``minority_precision``, 0 when
     class 1 is never predicted; ``roc_auc`` and ``pr_auc`` (average precision) of the class-1 score; ``brier``, the
     mean squared error of the class-1 probability; ``ece``, its expected calibration error
-    (see :func:`focal_lib.scores.reliability`).
+    (see :func:`focal_lib.lab.scores.reliability`).
 
     Raises:
         ValueError: target lacks one of the two classes, so recall is undefined.

@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score
 from torch import nn
 from tqdm.auto import tqdm
 
-from .losses import sigmoid_focal_loss
+from ..losses import sigmoid_focal_loss
 
 __all__ = [
     "Scenes",

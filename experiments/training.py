@@ -33,9 +33,9 @@ from sklearn.metrics import roc_curve
 from sklearn.model_selection import StratifiedKFold
 from tqdm import tqdm
 
-from focal_lib.data import Example, load_example
-from focal_lib.scores import evaluate, reliability
-from focal_lib.training import sweep
+from focal_lib.lab.data import Example, load_example
+from focal_lib.lab.scores import evaluate, reliability
+from focal_lib.lab.sweep import sweep
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "focal_lib" / "results"
@@ -203,7 +203,7 @@ def main():
             bar.set_postfix_str(f"{data} {optimizer} {loss}")
             frames.append(rows(data, loss, gamma, alpha, optimizer, progress=False))
     header = (
-        "# One score of one trained run a row; the protocol is described in benchmarks/evidence.py.\n"
+        "# One score of one trained run a row; the protocol is described in experiments/training.py.\n"
         f"# torch {torch.__version__}, scikit-learn {sklearn.__version__}, Python {platform.python_version()}, CPU\n"
     )
     write(pd.concat(frames), RESULTS / "evidence.csv.gz", header)

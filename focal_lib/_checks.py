@@ -27,9 +27,9 @@ def check_gamma(gamma):
         raise ValueError(f"gamma must be a finite number >= 0, got {gamma}.")
 
 
-def check_choice(reduction, allowed):
-    if reduction not in allowed:
-        raise ValueError(f"reduction must be one of {', '.join(allowed)}; got {reduction!r}.")
+def check_choice(value, allowed, argument="reduction"):
+    if value not in allowed:
+        raise ValueError(f"{argument} must be one of {', '.join(allowed)}; got {value!r}.")
 
 
 def check_floating(input):

@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-CHILD = Path(__file__).with_name("sandboxed.py")
+CHILD = Path(__file__).with_name("sandbox_child.py")
 STARTING_SECONDS = 300
 
 
@@ -127,9 +127,9 @@ def command(limits, program):
         *("--setenv", "HOME", "/tmp", "--setenv", "OMP_NUM_THREADS", "1", "--setenv", "LC_ALL", "C.UTF-8"),
         *("--seccomp", str(program.fileno()), "--size", str(limits.folder_bytes), "--tmpfs", "/tmp", "--chdir", "/tmp"),
         *readable,  # after /tmp, because Python may be installed below it
-        *("--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache", "--ro-bind", str(CHILD), "/sandboxed.py"),
+        *("--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache", "--ro-bind", str(CHILD), "/sandbox_child.py"),
         *("--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev", "--remount-ro", "/"),
-        *("--", sys.executable, "-I", "/sandboxed.py"),
+        *("--", sys.executable, "-I", "/sandbox_child.py"),
     ]
 
 

@@ -15,13 +15,13 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from . import fused
-from .adapter import parameters_of
-from .bugs import CATALOGUE
-from .diagnosis import diagnose
-from .losses import FocalLoss, focal_loss, plain_focal_loss, sigmoid_focal_loss
+from .. import _fused
+from ..bugs import CATALOGUE
+from ..diagnosis import diagnose
+from ..diagnosis.adapter import parameters_of
+from ..diagnosis.properties import PROPERTIES
+from ..losses import FocalLoss, focal_loss, plain_focal_loss, sigmoid_focal_loss
 from .outcomes import BinaryDiagnosis, differ_a_little, difference_of, first_difference, outcome_of, say
-from .properties import PROPERTIES
 
 __all__ = ["TOTAL", "Exercise", "Feedback", "pick", "shuffled"]
 
@@ -304,7 +304,7 @@ class Exercise:
         thread = threading.Thread(target=watch)  # each thread has a profiler of its own: a learner's stays as it is
         thread.start()
         thread.join()
-        library = (focal_loss, plain_focal_loss, sigmoid_focal_loss, fused.focal_loss)
+        library = (focal_loss, plain_focal_loss, sigmoid_focal_loss, _fused.focal_loss)
         return any(right.__code__ in called for right in library)
 
     def _trained_weights(self, loss):

@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from .. import plots
+from ..lab import plots
 from ..losses import sigmoid_focal_loss
 from .view import Choice, LiveView, Step, module, pack, percent
 
@@ -25,7 +25,7 @@ class CellLoss(LiveView):
     Args:
         image: (S, S), any range of brightness.
         logits: a dictionary from the names of exactly two networks to what they say, each (K, S/2, S/2).
-        target, counted: (K, S/2, S/2), as in :class:`focal_lib.detection.Scenes`; one cell holds the object.
+        target, counted: (K, S/2, S/2), as in :class:`focal_lib.lab.detection.Scenes`; one cell holds the object.
         gamma: focusing parameter, 0 to 5 in steps of 0.5.
         network: "first" or "second" of the two.
         hide: any of "gamma", "network", "presets", "reset", "link".
@@ -38,7 +38,7 @@ class CellLoss(LiveView):
     Explained in chapter 09.
     """
 
-    _esm = module("detection_view.js")
+    _esm = module("cell_loss.js")
     gamma = Step(2.0, 0, 5, 0.5)
     network = Choice("first", "second")
 

@@ -1,4 +1,4 @@
-"""Grade a class: python tools/grade.py FOLDER, with one notebook or one folder of notebooks per student in it.
+"""Grade a class: python grading/grade.py FOLDER, with one notebook or one folder of notebooks per student in it.
 
 Each notebook runs in a sandbox of its own (sandbox.py). The verdicts come from this side: hidden random cases go in,
 numbers come out. Results: grades.csv (one row a student) and grades.json, in FOLDER-grades. Every finished notebook is
@@ -30,7 +30,7 @@ from tqdm import tqdm
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 import sandbox  # noqa: E402
 
-from focal_lib.exercises import PARTS  # noqa: E402
+from focal_lib.exercises.exercise import PARTS  # noqa: E402
 
 EXERCISES = Path(__file__).parent.parent / "notebooks" / "exercises"
 MOST_BYTES = 20 << 20

@@ -57,7 +57,7 @@ class Notes:
 
 
 def load_notes():
-    """All 8 000 notes of the corpus, which ``tools/make_corpus.py`` writes. Explained in chapter 08."""
+    """All 8 000 notes of the corpus, which ``experiments/corpus.py`` writes. Explained in chapter 08."""
     with as_file(files("focal_lib") / "results" / "corpus.csv.gz") as path:
         table = pd.read_csv(path, keep_default_na=False)
     return Notes(table["text"].tolist(), label_indices(table["label"]), table["kind"].tolist())

@@ -22,7 +22,7 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from focal_lib import focal_loss
 from focal_lib.bugs import CATALOGUE
-from focal_lib.text import LABELS, NoteClassifier, encode, fine_tune, load_notes, predict, scores
+from focal_lib.lab.text import LABELS, NoteClassifier, encode, fine_tune, load_notes, predict, scores
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "focal_lib" / "results" / "text.csv.gz"

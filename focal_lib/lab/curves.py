@@ -2,7 +2,7 @@
 
 import torch
 
-from .losses import focal_loss
+from ..losses import focal_loss
 
 __all__ = ["curve", "minimiser", "per_example"]
 

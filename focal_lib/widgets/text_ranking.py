@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from .. import plots
+from ..lab import plots
 from ..losses import focal_loss
 from .view import Choice, LiveView, Step, module, pack, percent
 
@@ -33,7 +33,7 @@ class TextRanking(LiveView):
     Explained in chapter 08.
     """
 
-    _esm = module("text_view.js")
+    _esm = module("text_ranking.js")
     gamma = Step(2.0, 0, 5, 0.1)
     weighting = Choice("none", "balanced")
 

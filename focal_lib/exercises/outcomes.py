@@ -4,8 +4,8 @@ import inspect
 
 import torch
 
-from .cases import make_cases, numbers
-from .losses import sigmoid_focal_loss
+from ..diagnosis.cases import make_cases, numbers
+from ..losses import sigmoid_focal_loss
 
 DIGITS = 4  # of a result in float32
 

@@ -1,125 +1,23 @@
-"""Train the example's small network with any loss: one run, or many seeds at once."""
+"""Train the example's network for many seeds at once."""
 
-import math
-import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 from joblib import Parallel, delayed
-from torch import nn
 from torch.func import stack_module_state, vmap
 from torch.utils.data import WeightedRandomSampler
 from tqdm import tqdm
 
-from .bugs import CATALOGUE
-from .checks import check_gamma
+from .._checks import check_choice, check_gamma
+from ..bugs import CATALOGUE
+from ..losses import focal_loss
 from .data import Example, inverse_frequency, load_example
-from .losses import focal_loss
-from .scores import evaluate
+from .training import OPTIMIZERS, check_device, check_epochs, make_model
 
-__all__ = [
-    "OPTIMIZERS",
-    "Run",
-    "Sweep",
-    "available_devices",
-    "best_device",
-    "evaluate",
-    "make_model",
-    "sweep",
-    "train",
-    "training_steps",
-]
+__all__ = ["Sweep", "sweep"]
 
-OPTIMIZERS = {
-    "adam": partial(torch.optim.Adam, lr=0.001),  # torch's defaults, as in the article
-    "sgd": partial(torch.optim.SGD, lr=0.1),
-}
-# Faulty losses that keep a state or that vmap refuses: called for one run after the other.
-NOT_BATCHED = ("alpha_overwritten", "gradient_of_probability", "labels_overwritten")
-_SEEDING = threading.Lock()  # torch's generator belongs to all threads: one network at a time is drawn from it
 SEEDS_PER_BLOCK = 16  # the hidden layer of 16 seeds, 16 x 800 x 64 float32, is 3.3 MB and stays in the cache
-
-
-@dataclass
-class Run:
-    """One trained model; ``losses[e]`` is the training loss before update number e."""
-
-    model: nn.Module
-    losses: list = field(default_factory=list)
-
-    def logits(self, x):
-        """Logits of shape (N, C) for features of shape (N, 20), on the CPU."""
-        device = next(self.model.parameters()).device
-        with torch.no_grad():
-            return self.model(x.to(device)).cpu()
-
-
-def available_devices():
-    """The devices of this machine, best first: 'cuda', 'mps', 'cpu'."""
-    return ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available() + ["cpu"]
-
-
-def best_device():
-    """'cuda' where there is one, else 'mps', else 'cpu'."""
-    return available_devices()[0]
-
-
-def make_model(seed, features=20, hidden=64, classes=2):
-    """The 20-64-2 network with ReLU. The seed decides its initial weights and leaves torch's generator as it was."""
-    with _SEEDING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return nn.Sequential(nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, classes))
-
-
-def training_steps(model, criterion, x, y, epochs=100, optimizer="adam", learning_rate=None):
-    """Full-batch training, one update per iteration: yields the loss before each update; stopping early is a break.
-
-    ``optimizer`` is "adam" or "sgd"; ``learning_rate`` None takes 0.001 for Adam and 0.1 for SGD.
-
-    Raises:
-        ValueError: fewer than one epoch, an unknown optimizer.
-        FloatingPointError: the loss is no longer finite; the message names the epoch.
-    """
-    _check_epochs(epochs)
-    _check_choice("optimizer", optimizer, OPTIMIZERS)
-    chosen = {} if learning_rate is None else {"lr": learning_rate}
-    updater = OPTIMIZERS[optimizer](model.parameters(), **chosen)
-    for epoch in range(epochs):
-        updater.zero_grad()
-        loss = criterion(model(x), y)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise FloatingPointError(f"the loss became {value} at epoch {epoch}; training stopped there.")
-        loss.backward()
-        updater.step()
-        yield value
-
-
-def train(criterion, example, seed=0, epochs=100, device=None, optimizer="adam"):
-    """Train the example's network from the weights of ``seed`` and return the :class:`Run`.
-
-    Args:
-        criterion: ``criterion(logits, target) -> scalar``; a Module is moved to the device.
-        example: :class:`focal_lib.data.Example`.
-        seed: decides the initial weights; nothing else is random.
-        epochs: number of full-batch updates.
-        device: 'cpu', 'cuda', 'mps'; None takes :func:`best_device`.
-        optimizer: 'adam' (learning rate 0.001) or 'sgd' (0.1).
-
-    Raises:
-        ValueError: unknown or absent device, fewer than one epoch, an unknown optimizer.
-        FloatingPointError: the loss is no longer finite.
-
-    Explained in chapter 05.
-    """
-    device = _check_device(device)
-    if isinstance(criterion, nn.Module):
-        criterion = criterion.to(device)
-    run = Run(make_model(seed).to(device))
-    x, y = example.x_train.to(device), example.y_train.to(device)
-    run.losses.extend(training_steps(run.model, criterion, x, y, epochs, optimizer))
-    return run
 
 
 @dataclass
@@ -192,13 +90,13 @@ def sweep(
     Explained in chapter 05.
     """
     seeds = list(seeds)
-    device = _check_device(device)
+    device = check_device(device)
     check_gamma(gamma)
-    _check_epochs(epochs)
-    _check_choice("optimizer", optimizer, OPTIMIZERS)
-    _check_choice("alpha", alpha, ("none", "inverse_frequency"))
+    check_epochs(epochs)
+    check_choice(optimizer, OPTIMIZERS, "optimizer")
+    check_choice(alpha, ("none", "inverse_frequency"), "alpha")
     if not callable(loss):
-        _check_choice("loss", loss, ("cross_entropy", "focal", "sampler", *CATALOGUE))
+        check_choice(loss, ("cross_entropy", "focal", "sampler", *CATALOGUE), "loss")
     if not seeds:
         raise ValueError("seeds must hold at least one seed, got none.")
     if any(not 1 <= epoch <= epochs for epoch in checkpoints):
@@ -225,7 +123,7 @@ def sweep(
 def _examples(data, seeds):
     """One Example for each seed; seeds that share their data share the object."""
     if isinstance(data, str):
-        _check_choice("data", data, ("fixed", "resampled"))
+        check_choice(data, ("fixed", "resampled"), "data")
         data = load_example() if data == "fixed" else [load_example(seed) for seed in seeds]
     examples = [data] * len(seeds) if isinstance(data, Example) else list(data)
     if len(examples) != len(seeds):
@@ -278,7 +176,7 @@ def _criterion(loss, gamma, alpha):
 
 def _batched_criterion(loss, gamma, weights, runs):
     """(input, target) of all runs to the loss of each, shape (runs,), with each run's own class weights."""
-    if loss in NOT_BATCHED:
+    if loss in CATALOGUE and not CATALOGUE[loss].batched:
         criteria = [_criterion(loss, gamma, alpha) for alpha in ([None] * runs if weights is None else weights)]
         return lambda input, target: torch.stack(
             [one(z, y.clone()) for one, z, y in zip(criteria, input, target, strict=True)]  # one writes to its labels
@@ -336,23 +234,3 @@ def _sampler(example, seed):
 def _draw(x, y, samplers):
     rows = torch.stack([torch.tensor(list(sampler)) for sampler in samplers]).to(y.device)
     return x.gather(1, rows[..., None].expand_as(x)), y.gather(1, rows)
-
-
-def _check_epochs(epochs):
-    if epochs < 1:
-        raise ValueError(f"epochs must be at least 1, got {epochs}.")
-
-
-def _check_choice(argument, value, allowed):
-    if value not in allowed:
-        raise ValueError(f"{argument} must be one of {', '.join(allowed)}; got {value!r}.")
-
-
-def _check_device(device):
-    if device is None:
-        return best_device()
-    if str(device).split(":")[0] not in available_devices():
-        raise ValueError(
-            f"device must be one of {', '.join(available_devices())} on this machine, got {str(device)!r}."
-        )
-    return device

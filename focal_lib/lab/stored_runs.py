@@ -34,7 +34,7 @@ def load():
     """All scores as a data frame, one a row.
 
     Columns: data, loss, gamma, alpha, optimizer, epochs, seed, metric, value; and ``name``, what the book calls the
-    loss, such as "focal γ=2, weights". The protocol is in benchmarks/evidence.py; ``make evidence`` reproduces the
+    loss, such as "focal γ=2, weights". The protocol is in experiments/training.py; ``make evidence`` reproduces the
     file. Explained in chapter 05.
     """
     with as_file(files("focal_lib") / "results" / "evidence.csv.gz") as path:

@@ -1,0 +1,127 @@
+"""The bug catalogue: what is known of each faulty loss, and the decorator that enters one.
+
+A bug is one block in the file of its room: the faulty loss, with :func:`bug` above it.
+"""
+
+import ast
+import functools
+import inspect
+import re
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+
+__all__ = ["CATALOGUE", "LOOKALIKES", "ROOMS", "Bug", "Lookalike", "bug", "lookalike"]
+
+ROOMS = {
+    "batch": "One number for all",
+    "weights": "Weights in the wrong place",
+    "curve": "The wrong curve",
+    "gradient": "Dead or poisoned gradients",
+    "average": "The wrong average",
+    "manners": "Rude to its caller",
+}
+CATALOGUE = {}  # id -> Bug, room by room
+LOOKALIKES = {}  # id -> Lookalike
+
+SOURCE_1 = "001, a question on multiclass focal loss for a four-class BERT"
+SOURCE_2 = "002, an article on focal loss from BCE"
+SOURCE_3 = "003, an article on class weights and focal loss"
+SCALE = "A constant factor is a learning rate under SGD and cancels under Adam."
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Exhibit:
+    """What bugs and look-alikes have in common."""
+
+    id: str  # the name of the loss, in small letters
+    loss: Callable  # a function, or a Module class
+    title: str
+    source: str  # where such code was seen: a source of this book, or owner/repo#number of a public thread
+    one_hot: bool = False  # it wants float targets of the logits' shape, not class indices
+
+    @property
+    def code(self):
+        """The source text of the loss, without the entry above it."""
+        text = textwrap.dedent(inspect.getsource(self.loss))
+        return "\n".join(text.split("\n")[ast.parse(text).body[0].lineno - 1 :])
+
+    @property
+    def source_links(self):
+        """``source`` in Markdown, its public threads as links."""
+        return re.sub(r"([\w.-]+/[\w.-]+)#(\d+)", r"[\1#\2](https://github.com/\1/issues/\2)", self.source)
+
+    @property
+    def arguments(self):
+        """The parameters of the loss by name, as ``inspect`` gives them."""
+        return inspect.signature(self.loss).parameters
+
+    @property
+    def takes_weights(self):
+        """Whether it takes one weight per class. A bug with one alpha for all classes does not."""
+        return "alpha" in self.arguments and self.arguments["alpha"].default is None
+
+    def build(self, alpha=None, gamma=2.0):
+        """The loss as a criterion: a callable ``(input, target) -> loss``, its reduction the default one.
+
+        Args:
+            alpha: None, or a tensor ``(C,)``. Passed on if this loss has a weight per class; one with a single
+                alpha for all classes keeps its own number, and one without alpha has none.
+            gamma: passed on if this loss has a gamma.
+
+        The criterion takes logits ``(N, C)`` and int64 class indices ``(N)``, whatever the original wanted. It is
+        an ``nn.Module`` where the original was one, else a function.
+        """
+        arguments = {"gamma": gamma} if "gamma" in self.arguments else {}
+        if alpha is not None and self.takes_weights:
+            arguments["alpha"] = alpha
+        if inspect.isclass(self.loss):
+            return self.loss(**arguments)
+        if self.one_hot:
+            return lambda input, target: self.loss(input, F.one_hot(target, input.shape[1]).to(input), **arguments)
+        return functools.partial(self.loss, **arguments)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bug(_Exhibit):
+    """One faulty loss: what it is, where such code was seen, how to find it and how to mend it."""
+
+    room: str  # the kind of fault: a key of ROOMS
+    exposed_by: str  # the property that shows it at least cost, by its name in focal_lib.diagnosis.properties
+    symptom: str  # what a user would report
+    hides: str  # why training does not show it
+    fix: str
+    batched: bool = True  # False: it keeps a state, or vmap refuses it, so many runs cannot share one call
+    runs: bool = True  # False: it fails on every input
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lookalike(_Exhibit):
+    """Code that looks guilty and is innocent."""
+
+    why: str  # it is innocent
+
+
+def bug(**entry):
+    """Enter the decorated loss into the catalogue; ``entry`` has the fields of :class:`Bug` but id and loss."""
+    if entry.get("room") not in ROOMS:
+        raise ValueError(f"room must be one of {', '.join(ROOMS)}; got {entry.get('room')!r}.")
+    return _entering(CATALOGUE, Bug, entry)
+
+
+def lookalike(**entry):
+    """Enter the decorated loss among the look-alikes; ``entry`` has the fields of :class:`Lookalike`."""
+    return _entering(LOOKALIKES, Lookalike, entry)
+
+
+def _entering(register, kind, entry):
+    def enter(loss):
+        id = re.sub(r"(?<!^)(?=[A-Z])", "_", loss.__name__).lower()
+        if id in register:
+            raise ValueError(f"there is a {kind.__name__.lower()} {id!r} already; rename one of the two.")
+        register[id] = kind(id=id, loss=loss, **entry)
+        return loss
+
+    return enter

@@ -1,0 +1,6 @@
+"""Is this focal loss right? ``diagnose`` checks every property and names the likely mistake."""
+
+from .diagnose import assert_focal_loss, diagnose
+from .report import Diagnosis
+
+__all__ = ["Diagnosis", "assert_focal_loss", "diagnose"]

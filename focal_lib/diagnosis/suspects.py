@@ -1,0 +1,83 @@
+"""Which known bugs explain what a loss breaks: those that give the very same numbers."""
+
+import functools
+import math
+
+from ..bugs import CATALOGUE
+from .adapter import Adapter, Untestable
+from .cases import Violation, make_cases
+from .properties import check
+
+__all__ = ["Suspects"]
+
+
+@functools.cache
+def _bug_adapter(id, dtype):
+    return Adapter(CATALOGUE[id].loss, dtype=dtype)
+
+
+@functools.cache
+def _bug_result(id, name, seed, dtype):
+    return check(name, _bug_adapter(id, dtype), make_cases(seed, dtype))
+
+
+class Suspects:
+    """Compares violations with those of the catalogue's bugs: which properties, and which numbers."""
+
+    def __init__(self, violations, results, seed, dtype):
+        self.results, self.seed, self.dtype = results, seed, dtype
+        alike, same = {}, {}
+        for id in CATALOGUE if violations else ():
+            theirs = {name: _bug_result(id, name, seed, dtype) for name in violations}
+            alike[id] = {name for name, result in theirs.items() if isinstance(result, Violation)}
+            same[id] = {name for name in alike[id] if _same(violations[name].got, theirs[name].got)}
+        # A suspect gives the same numbers for at least half of what it violates, and an eighth of what is violated
+        # here: among many violations, a single agreement is chance.
+        same = {
+            id: names
+            for id, names in same.items()
+            if 8 * len(names) >= len(violations) and 2 * len(names) >= sum(self._own(id))
+        }
+        self.ids, self.explained, self.nearest = [], {}, None
+        left = set(violations)
+        while found := {id: len(names & left) for id, names in same.items() if names & left}:
+            best = self._likeliest(found)
+            self.ids.append(best)
+            self.explained[best] = [name for name in violations if name in same[best] & left]
+            left -= same[best]
+        left.discard("runs_with_defaults")  # not running at all is like nothing in particular
+        if left:
+            others = [id for id in alike if id not in self.ids]  # a list: a set has another order in each process
+            likeliest_first = sorted(others, key=lambda id: -len(alike[id] & left))
+            self.nearest = self._likeliest(
+                {id: len(alike[id] & left) for id in likeliest_first[:5] if alike[id] & left}
+            )
+
+    @functools.cache  # noqa: B019 (this object lives for one diagnosis)
+    def _own(self, id):
+        """How many properties this bug violates: of those violated here too, and of those that hold here."""
+        both = only = 0
+        for name, result in self.results.items():
+            if not isinstance(result, Untestable) and isinstance(
+                _bug_result(id, name, self.seed, self.dtype), Violation
+            ):
+                both, only = both + (result is not None), only + (result is None)
+        return both, only
+
+    def _likeliest(self, evidence):
+        """The bug with the most evidence, less what it would have violated but did not; then the smallest bug."""
+
+        def score(id):
+            size = sum(isinstance(_bug_result(id, name, self.seed, self.dtype), Violation) for name in self.results)
+            return evidence[id] - self._own(id)[1], -size
+
+        return max(evidence, key=score, default=None)
+
+
+def _same(ours, theirs):
+    def close(a, b):
+        if isinstance(a, str) or isinstance(b, str):
+            return a == b
+        return math.isclose(a, b, rel_tol=1e-4, abs_tol=1e-7) or (math.isnan(a) and math.isnan(b))
+
+    return len(ours) == len(theirs) and all(map(close, ours, theirs))

@@ -1,0 +1,1 @@
+"""What the chapters compute: data, training, sweeps over many seeds, scores, curves, figures and stored runs."""
