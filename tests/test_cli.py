@@ -14,7 +14,7 @@ FILE = """
     import os, sys
     import torch
     from focal_lib import FocalLoss
-    from focal_lib.bugs import mean_before_pt
+    from focal_lib.bugs.batch import mean_before_pt
 
     print("noise while it is imported")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from focal_lib.bugs import CATALOGUE
 from focal_lib.diagnosis.properties import PROPERTIES
 
-SCRIPT = Path(__file__).parent.parent / "tools" / "diagnose_published.py"
+SCRIPT = Path(__file__).parent.parent / "experiments" / "published.py"
 
 with resources.files("focal_lib").joinpath("results/published.csv").open(encoding="utf-8") as file:
     ROWS = list(csv.DictReader(file))

@@ -56,7 +56,7 @@ def no_network(host, *_, **__):
 socket.getaddrinfo = no_network"""
 
 ORIGIN_CELL = "import focal_lib; print(focal_lib.__file__, end='')"
-EXERCISE_CELL = (Path(__file__).parent / "exercise_widgets.py").read_text(encoding="utf-8")
+EXERCISE_CELL = (Path(__file__).parent / "move_widgets.py").read_text(encoding="utf-8")
 MOVES_CELL = "print(moves, end='')"  # a cell of its own: when it runs, what the widgets show has arrived
 
 
