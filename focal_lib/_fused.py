@@ -1,16 +1,19 @@
-"""The fast path of ``focal_loss`` on CPU: the same numbers, with fewer visits to memory.
+"""The fast path of ``focal_loss``: the same numbers, with fewer visits to memory.
 
-The reading version in losses.py lets autograd derive the gradient, which costs three tensors of input's size and a pass
-over memory for each step. This file writes the gradient down instead. With p = softmax(input),
+The reading version in losses.py is the definition. It lets autograd derive the gradient, which costs three tensors of
+input's size and a pass over memory for each step. This file writes the gradient down instead. With p = softmax(input),
 
     d FL / d input_j = alpha_t k (p_j - [j = t]),    k = (1 - p_t)^gamma - gamma p_t (1 - p_t)^(gamma - 1) log p_t,
 
-so the softmax of a row becomes its gradient by one subtraction and one factor. That is done block by block, while a
-block is still in the processor's cache, and the gradient is the only tensor of input's size that is made. It is right
-because it is the chain rule of the ten lines in losses.py, and tests/test_fused.py holds the two together, value and
-gradient. Whatever needs more than one first derivative (double backward, vmap, compile) is left to those ten lines.
-The page book/speed.md shows what this gains.
+so the softmax of a row becomes its gradient by one subtraction and one factor. On a CPU that is done block by block,
+while a block is still in the processor's cache; on a GPU by the kernel in _cuda.py. The gradient is the only tensor of
+input's size that is made. It is right because it is the chain rule of the ten lines in losses.py, and
+tests/test_fused.py and tests/test_cuda.py hold them together, value and gradient. Whatever needs more than one first
+derivative (double backward, vmap, compile) is left to those ten lines. The page book/speed.md shows what this gains.
 """
+
+import warnings
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -21,124 +24,182 @@ BLOCK = 2**20
 # Numbers that the processor handles at once. Rows of fewer logits are taken as columns, so that none of it is idle.
 VECTOR = 8
 
+# Private names of torch, which may be gone one day: without them every call takes the ten lines.
+_C = getattr(torch, "_C", None)
+_transforming = getattr(_C, "_are_functorch_transforms_active", None)
+_is_legacy_batched = getattr(getattr(_C, "_functorch", None), "is_legacy_batchedtensor", None)
 
-def applies(input, target, alpha):
-    """Whether the fast path may take this call: plain CPU tensors, and nobody traces or transforms the computation."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active():
-        return False
+
+class Call(NamedTuple):
+    """One call of ``focal_loss``, its arguments checked."""
+
+    input: torch.Tensor
+    target: torch.Tensor
+    alpha: torch.Tensor | None
+    gamma: float
+    ignore_index: int
+    reduction: str
+
+
+class Failed(Exception):
+    """A fast path could not be started: the ten lines must do."""
+
+
+def path(call):
+    """What may take this call, with ``loss`` and ``gradient``; None where the ten lines must.
+
+    They must unless all tensors are plain and on a CPU or GPU, and nobody traces or transforms the computation.
+    """
+    if _transforming is None or _is_legacy_batched is None:
+        return None
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or _transforming():
+        return None
+    input, target, alpha = call[:3]
     if not input.is_floating_point() or input.dtype.itemsize == 1 or input.numel() == 0:
-        return False
+        return None
     if alpha is not None and alpha.requires_grad:
-        return False
-    tensors = (input, target) if alpha is None else (input, target, alpha)
-    return all(
-        type(tensor) in (torch.Tensor, torch.nn.Parameter)
-        and tensor.is_cpu
-        and forward_ad.unpack_dual(tensor).tangent is None
-        for tensor in tensors
-    )
+        return None
+    for tensor in (input, target) if alpha is None else (input, target, alpha):
+        if type(tensor) not in (torch.Tensor, torch.nn.Parameter) or forward_ad.unpack_dual(tensor).tangent is not None:
+            return None
+    if input.is_cpu:
+        return _Cpu
+    kernel = _kernel() if input.is_cuda else None
+    return kernel if kernel is not None and kernel.takes(call) else None
 
 
-def focal_loss(plain_version, some_ignored, input, target, alpha, gamma, ignore_index, reduction):
-    """What ``plain_version`` returns for the last six arguments, already checked by the caller."""
-    if torch.is_grad_enabled() and input.requires_grad:
-        return _FocalLoss.apply(plain_version, some_ignored, input, target, alpha, gamma, ignore_index, reduction)
-    return _walk(False, some_ignored, input, target, alpha, gamma, ignore_index, reduction)[0]
+def focal_loss(path, call, plain_version, some_ignored):
+    """What ``plain_version(*call)`` returns; ``some_ignored``: False where it is known that no target is ignored."""
+    try:
+        if torch.is_grad_enabled() and call.input.requires_grad:
+            return _FocalLoss.apply(path, plain_version, some_ignored, *call)
+        return path.loss(call, some_ignored, False)[0]
+    except Failed as reason:
+        _give_up(reason)
+        return plain_version(*call)
+
+
+def _kernel():
+    """The module _cuda.py, imported at the first tensor on a GPU; None where it does not work, said once."""
+    if "no" not in _gpu:
+        try:
+            from . import _cuda
+
+            return _cuda
+        except Exception as reason:  # no Triton, or an old one
+            _give_up(reason)
+    return None
+
+
+_gpu = set()  # holds "no" once the kernel could not be imported, compiled or started
+
+
+def _give_up(reason):
+    _gpu.add("no")
+    warnings.warn(f"focal_loss works, but slower than it could on this GPU: {reason}", stacklevel=5)
 
 
 class _FocalLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, plain_version, some_ignored, input, target, alpha, *settings):
-        value, ctx.gradient = _walk(True, some_ignored, input, target, alpha, *settings)
-        ctx.save_for_backward(input, target, alpha)
-        ctx.dtype, ctx.plain_version, ctx.settings = input.dtype, plain_version, settings
+    def forward(ctx, path, plain_version, some_ignored, *call):
+        call = Call(*call)
+        value, ctx.gradient = path.loss(call, some_ignored, want_gradient=True)
+        ctx.save_for_backward(*call[:3])
+        ctx.dtype, ctx.path, ctx.plain_version, ctx.settings = call.input.dtype, path, plain_version, call[3:]
         return value
 
     @staticmethod
     def backward(ctx, grad_output):
         # The buffer is given away, so nobody has to copy it and no later backward reads it: that one makes a new one.
-        gradient, ctx.gradient = ctx.gradient, None
+        made, ctx.gradient = ctx.gradient, None
         create_graph = torch.is_grad_enabled()
         functional = torch.func.debug_unwrap(grad_output) is not grad_output  # torch.func.vmap over autograd.grad
-        batched = functional or torch._C._functorch.is_legacy_batchedtensor(grad_output)  # is_grads_batched=True
-        if create_graph or batched:
-            input, target, alpha = ctx.saved_tensors
+        batched = functional or _is_legacy_batched(grad_output)  # is_grads_batched=True
+        gradient = None
+        if not (create_graph or batched):
+            gradient = _gradient(ctx, grad_output, made)
+        if gradient is None:
+            call = Call(*ctx.saved_tensors, *ctx.settings)
             with torch.enable_grad():
-                value = ctx.plain_version(input, target, alpha, *ctx.settings)
-                (gradient,) = torch.autograd.grad(value, input, grad_output, create_graph=create_graph)
-        else:
-            if gradient is None:
-                _, gradient = _walk(True, True, *ctx.saved_tensors, *ctx.settings)
-            if grad_output.ndim > 0:
-                gradient.mul_(grad_output.unsqueeze(1))
-            elif grad_output.item() != 1:
-                gradient.mul_(grad_output)
-            gradient = gradient.to(ctx.dtype)
-        return None, None, gradient, None, None, None, None, None
+                value = ctx.plain_version(*call)
+                (gradient,) = torch.autograd.grad(value, call.input, grad_output, create_graph=create_graph)
+        return None, None, None, gradient, None, None, None, None, None
 
 
-def _walk(want_gradient, some_ignored, input, target, alpha, gamma, ignore_index, reduction):
-    """The reduced loss and, if wanted, its gradient with respect to input (else None)."""
-    dtype = torch.promote_types(input.dtype, torch.float32)
-    # One layout for all: logits (n, C, d), targets (n, d). A batch of rows (N, C) is one map with N places.
-    if is_batch_of_rows := input.ndim == 2:
-        logits, t = input.t().unsqueeze(0), target.unsqueeze(0)
-    else:
-        logits, t = input.flatten(2), target.flatten(1)
-    n, C, d = logits.shape
-    dim = 1  # of the classes
+def _gradient(ctx, grad_output, made):
+    """The fast path's gradient; None where its kernel could not be started."""
+    # The saved tensors are asked for only if need be: they may have been changed since, which is then an error.
+    call = Call(*ctx.saved_tensors, *ctx.settings) if made is None else None
+    try:
+        return ctx.path.gradient(call, grad_output, made, ctx.dtype)
+    except Failed as reason:
+        _give_up(reason)
+        return None
+
+
+class _Cpu:
+    """The fast path on a CPU."""
+
+    @staticmethod
+    def loss(call, some_ignored, want_gradient):
+        """The reduced loss and, if wanted, its gradient with respect to input (else None)."""
+        sheet = _lay_out(call, some_ignored)
+        loss = torch.empty_like(sheet.t, dtype=sheet.dtype)
+        gradient = None
+        if want_gradient:
+            # float16 is too narrow for the gradient of a mean until mixed precision's loss scale has multiplied it.
+            dtype = torch.float32 if call.input.dtype == torch.float16 else call.input.dtype
+            gradient = torch.empty_like(sheet.logits, dtype=dtype)
+        for block in _blocks(sheet, call.input.ndim):
+            _fill(block, sheet, call.gamma, loss, gradient)
+        loss = loss.view(call.target.shape) if call.reduction == "none" else loss.sum()
+        return loss, _restore(gradient, sheet.dim, call.input) if want_gradient else None
+
+    @staticmethod
+    def gradient(call, grad_output, made, dtype):
+        """The gradient times grad_output in input's dtype; made: what :meth:`loss` gave, to be overwritten, or None."""
+        gradient = _Cpu.loss(call, True, True)[1] if made is None else made
+        if grad_output.ndim > 0:
+            gradient.mul_(grad_output.unsqueeze(1))
+        elif grad_output.item() != 1:
+            gradient.mul_(grad_output)
+        return gradient.to(dtype)
+
+
+class _Sheet(NamedTuple):
+    """A call in one layout for all: a batch of rows (N, C) is one map with N places."""
+
+    logits: torch.Tensor  # (n, C, d); (n, d, C) if dim is 2
+    t: torch.Tensor  # as the logits with one class: the targets, 0 where ignored
+    ignored: torch.Tensor | None  # like t, where to count nothing
+    factor: torch.Tensor | float | None  # like t or one for all: what multiplies each loss
+    dim: int  # of the classes
+    dtype: torch.dtype  # computed in
+    in_one_piece: bool  # a block's logits lie side by side, so that its softmax is born where its gradient will be
+
+
+def _lay_out(call, some_ignored):
+    input, target, alpha = call[:3]
+    rows = input.ndim == 2
+    logits, t = (input.t().unsqueeze(0), target.unsqueeze(0)) if rows else (input.flatten(2), target.flatten(1))
+    _, C, d = logits.shape
+    dim = 1
     if C >= VECTOR and logits.stride(1) == 1:
         logits, dim = logits.transpose(1, 2), 2
     t = t.unsqueeze(dim)
-    ignored = t == ignore_index if some_ignored else None
+    ignored = t == call.ignore_index if some_ignored else None
     if ignored is not None:
         t = t.masked_fill(ignored, 0)
-    factor = _factor(reduction, t, None if alpha is None else alpha.to(dtype), ignored)
+    dtype = torch.promote_types(input.dtype, torch.float32)
+    factor = _factor(call.reduction, t, None if alpha is None else alpha.to(dtype), ignored)
+    return _Sheet(logits, t, ignored, factor, dim, dtype, dim == 2 or (not rows and C * d <= BLOCK))
 
-    loss = torch.empty_like(t, dtype=dtype)
-    # float16 is too narrow for the gradient of a mean until mixed precision's loss scale has multiplied it.
-    gradient_dtype = torch.float32 if input.dtype == torch.float16 else input.dtype
-    # Where a block's logits lie in one piece, its softmax is born where its gradient will be.
-    in_one_piece = dim == 2 or (not is_batch_of_rows and C * d <= BLOCK)
-    in_place = want_gradient and in_one_piece and gradient_dtype == dtype
-    gradient = torch.empty_like(logits, dtype=dtype) if in_place else None
+
+def _blocks(sheet, ndim):
+    """Indices that cut the sheet into blocks of so many places with all classes together; None where one holds all."""
+    n, C, d = sheet.logits.shape if sheet.dim == 1 else sheet.logits.transpose(1, 2).shape
     # Rows turned into columns are a copy: there, the eight or so numbers computed for each row count as well.
-    at_once = max(1, BLOCK // (C + 8 if is_batch_of_rows and dim == 1 else C))
-    for block in _blocks(n, d, dim, at_once):
-        x, index = _part(logits, block), _part(t, block)
-        p = _softmax(x, dim, dtype, out=_part(gradient, block) if in_place else None)
-        p_t = p.gather(dim, index)
-        pt_minus_1 = p_t - 1
-        log_pt = _log_pt(p_t, x, index, dim, out=_part(loss, block))
-        power, k_over_power = _power_and_the_rest_of_k(p_t, pt_minus_1, log_pt, gamma)
-        if factor is not None:
-            power = power * (factor if alpha is None else _part(factor, block))
-        log_pt.mul_(pt_minus_1).mul_(power)  # from here on the loss
-        if ignored is not None:
-            log_pt.masked_fill_(_part(ignored, block), 0)
-        if want_gradient:
-            k = k_over_power.mul_(power)
-            if ignored is not None:
-                k.masked_fill_(_part(ignored, block), 0)
-            if gradient is None:
-                gradient = torch.empty_like(logits, dtype=gradient_dtype)
-            p.scatter_(dim, index, pt_minus_1)
-            if gradient_dtype == dtype:
-                torch.mul(p, k, out=_part(gradient, block))
-            else:
-                _part(gradient, block).copy_(p.mul_(k))
-
-    if want_gradient:
-        gradient = gradient.transpose(1, 2) if dim == 2 else gradient
-        gradient = gradient.squeeze(0).t() if is_batch_of_rows else gradient.view(input.shape)
-    return loss.view(target.shape) if reduction == "none" else loss.sum(), gradient
-
-
-def _blocks(n, d, dim, at_once):
-    """Indices that cut (n, C, d), or (n, d, C) if dim is 2, into blocks of so many places with all C together.
-
-    None where one block holds everything.
-    """
+    at_once = max(1, BLOCK // (C + 8 if ndim == 2 and sheet.dim == 1 else C))
     if n * d <= at_once:
         yield None
         return
@@ -147,12 +208,43 @@ def _blocks(n, d, dim, at_once):
     for i in range(0, n, maps):
         for j in range(0, d, places):
             block = slice(i, i + maps), slice(j, j + places)
-            yield block if dim == 2 else (block[0], slice(None), block[1])
+            yield block if sheet.dim == 2 else (block[0], slice(None), block[1])
 
 
 def _part(tensor, block):
     """tensor[block]; without a block all of it, as it is, because with few logits even a view costs time."""
     return tensor if block is None else tensor[block]
+
+
+def _fill(block, sheet, gamma, loss, gradient):
+    """One block of the loss and, unless it is None, of the gradient."""
+    dim, dtype = sheet.dim, sheet.dtype
+    x, index = _part(sheet.logits, block), _part(sheet.t, block)
+    g = None if gradient is None else _part(gradient, block)
+    p = _softmax(x, dim, dtype, out=g if g is not None and sheet.in_one_piece and g.dtype == dtype else None)
+    p_t = p.gather(dim, index)
+    pt_minus_1 = p_t - 1
+    log_pt = _log_pt(p_t, x, index, dim, out=_part(loss, block))
+    power, k_over_power = _power_and_the_rest_of_k(p_t, pt_minus_1, log_pt, gamma)
+    if sheet.factor is not None:
+        power.mul_(_part(sheet.factor, block) if isinstance(sheet.factor, torch.Tensor) else sheet.factor)
+    log_pt.mul_(pt_minus_1).mul_(power)  # from here on the loss
+    k = k_over_power.mul_(power)
+    if sheet.ignored is not None:
+        log_pt.masked_fill_(_part(sheet.ignored, block), 0)
+        k.masked_fill_(_part(sheet.ignored, block), 0)
+    if g is not None:
+        p.scatter_(dim, index, pt_minus_1)
+        if g.dtype == dtype:
+            torch.mul(p, k, out=g)
+        else:
+            g.copy_(p.mul_(k))
+
+
+def _restore(gradient, dim, input):
+    """The sheet's gradient in the shape of input."""
+    gradient = gradient.transpose(1, 2) if dim == 2 else gradient
+    return gradient.squeeze(0).t() if input.ndim == 2 else gradient.view(input.shape)
 
 
 def _softmax(x, dim, dtype, out):

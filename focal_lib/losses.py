@@ -69,9 +69,10 @@ def focal_loss(input, target, alpha=None, gamma=2.0, *, ignore_index=-100, reduc
     if alpha is not None:
         _checks.check_alpha(alpha, input.shape[1], input.device)
 
-    if _fused.applies(input, target, alpha):  # the same numbers, faster
-        return _fused.focal_loss(plain_focal_loss, some_ignored, input, target, alpha, gamma, ignore_index, reduction)
-    return plain_focal_loss(input, target, alpha, gamma, ignore_index, reduction)
+    call = _fused.Call(input, target, alpha, gamma, ignore_index, reduction)
+    if path := _fused.path(call):  # the same numbers, faster
+        return _fused.focal_loss(path, call, plain_focal_loss, some_ignored)
+    return plain_focal_loss(*call)
 
 
 class FocalLoss(nn.Module):

@@ -28,14 +28,14 @@ def value_and_gradient(loss, input, *arguments, upstream=None):
 
 def fast(input, target, alpha, gamma, ignore_index, reduction):
     some_ignored = (target == ignore_index).any().item()
-    return fused.focal_loss(plain_focal_loss, some_ignored, input, target, alpha, gamma, ignore_index, reduction)
+    call = fused.Call(input, target, alpha, gamma, ignore_index, reduction)
+    return fused.focal_loss(fused.path(call), call, plain_focal_loss, some_ignored)
 
 
-def assert_agree(input, target, alpha, gamma, ignore_index, reduction, upstream=None):
+def assert_agree(input, target, alpha, gamma, ignore_index, reduction, upstream=None, loss=fast):
     """Value and gradient within two rounding errors of the largest number that enters a row: see ``unit``."""
-    assert fused.applies(input, target, alpha)
     arguments = (target, alpha, gamma, ignore_index, reduction)
-    value, gradient = value_and_gradient(fast, input, *arguments, upstream=upstream)
+    value, gradient = value_and_gradient(loss, input, *arguments, upstream=upstream)
     expected, expected_gradient = value_and_gradient(plain_focal_loss, input, *arguments, upstream=upstream)
     assert (value.dtype, value.shape) == (expected.dtype, expected.shape)
     assert (gradient.dtype, gradient.shape) == (expected_gradient.dtype, expected_gradient.shape)
@@ -261,20 +261,34 @@ def test_mixed_precision_with_a_loss_scale():
     torch.testing.assert_close(input.grad, expected)
 
 
+def applies(input, target, alpha=None):
+    return fused.path(fused.Call(input, target, alpha, 2.0, -100, "mean")) is not None
+
+
 def test_who_takes_the_fast_path():
     input, target = example()
     alpha = torch.ones(20)
-    assert fused.applies(input, target, alpha)
-    assert fused.applies(torch.nn.Parameter(input.detach()), target, None)
-    assert not fused.applies(input.to("meta"), target.to("meta"), None)
-    assert not fused.applies(input, target, alpha.requires_grad_())
-    assert not fused.applies(input[:0], target[:0], None)
-    assert not fused.applies(input.detach().as_subclass(type("Mine", (torch.Tensor,), {})), target, None)
+    assert applies(input, target, alpha)
+    assert applies(torch.nn.Parameter(input.detach()), target)
+    assert not applies(input.to("meta"), target.to("meta"))
+    assert not applies(input, target, alpha.requires_grad_())
+    assert not applies(input[:0], target[:0])
+    assert not applies(input.detach().as_subclass(type("Mine", (torch.Tensor,), {})), target)
     inside = []
-    torch.func.vmap(lambda x: inside.append(fused.applies(x, target[0], None)) or x)(input)
+    torch.func.vmap(lambda x: inside.append(applies(x, target[0])) or x)(input)
     assert inside == [False]
-    compiled = torch.compile(lambda x: x + fused.applies(x, target, None), backend="eager", fullgraph=True)
+    compiled = torch.compile(lambda x: x + applies(x, target), backend="eager", fullgraph=True)
     assert torch.equal(compiled(input), input)
+
+
+@pytest.mark.parametrize("name", ["_transforming", "_is_legacy_batched"])
+def test_without_a_private_name_of_torch_the_ten_lines_serve(name, monkeypatch):
+    input, target = example()
+    expected = value_and_gradient(plain_focal_loss, input.detach(), target, None, 2.0, -100, "mean")
+    monkeypatch.setattr(fused, name, None)
+    assert not applies(input, target)
+    value, gradient = value_and_gradient(focal_loss, input.detach(), target)
+    assert torch.equal(value, expected[0]) and torch.equal(gradient, expected[1])
 
 
 def test_the_reading_version_comes_first_and_the_file_stays_short():
