@@ -63,6 +63,14 @@ class _Exhibit:
         """Whether it takes one weight per class. A bug with one alpha for all classes does not."""
         return "alpha" in self.arguments and self.arguments["alpha"].default is None
 
+    def plaque(self):
+        """What is known of it, as the docstring of the loss: its title, then one line for each other text."""
+        # In a docstring an asterisk is markup.
+        texts = {name: text.replace("*", r"\*") for name, text in vars(self).items() if isinstance(text, str)}
+        title = texts.pop("title")
+        del texts["id"]
+        return "\n\n".join([f"{title}.", *(f"{name.replace('_', ' ').capitalize()}: {t}" for name, t in texts.items())])
+
     def build(self, alpha=None, gamma=2.0):
         """The loss as a criterion: a callable ``(input, target) -> loss``, its reduction the default one.
 
@@ -122,6 +130,7 @@ def _entering(register, kind, entry):
         if id in register:
             raise ValueError(f"there is a {kind.__name__.lower()} {id!r} already; rename one of the two.")
         register[id] = kind(id=id, loss=loss, **entry)
+        loss.__doc__ = register[id].plaque()
         return loss
 
     return enter

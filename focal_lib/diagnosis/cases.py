@@ -32,6 +32,7 @@ class Case:
 
 
 def make_cases(seed=0, dtype=torch.float64, device="cpu"):
+    """A :class:`Case` of each of ``SIZES``, smallest first; the seed decides the numbers."""
     generator = torch.Generator().manual_seed(seed)
     cases = []
     for n, c in SIZES:

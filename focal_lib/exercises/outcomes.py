@@ -7,6 +7,8 @@ import torch
 from ..diagnosis.cases import make_cases, numbers
 from ..losses import sigmoid_focal_loss
 
+__all__ = ["BinaryDiagnosis", "difference_of", "first_difference", "outcome_of"]
+
 DIGITS = 4  # of a result in float32
 
 

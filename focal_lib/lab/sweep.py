@@ -59,7 +59,8 @@ def sweep(
     device="cpu",
     progress=True,
 ):
-    """Train one network per seed, many at once; each seed gets the run that :func:`train` would give it.
+    """Train one network per seed, many at once; each seed gets the run that
+    :func:`~focal_lib.lab.training.train` would give it.
 
     A loop over seeds spends most of its time starting small operations. Here the parameters of a block of seeds are
     stacked, so that each operation starts once for the whole block. A block is small enough for the processor's
@@ -73,10 +74,10 @@ def sweep(
         data: "fixed" (one data set), "resampled" (one for each seed), an Example, or a list with one for each seed.
         gamma: for the focal loss and its bugs.
         alpha: "none", or "inverse_frequency" of each run's own training labels.
-        optimizer: "adam" or "sgd", as in :func:`train`.
+        optimizer: "adam" or "sgd", as in :func:`~focal_lib.lab.training.train`.
         epochs: number of full-batch updates.
         checkpoints: epochs whose parameters are kept, besides the last.
-        device: "cpu", "cuda", "mps"; None takes :func:`best_device`.
+        device: "cpu", "cuda", "mps"; None takes :func:`~focal_lib.lab.training.best_device`.
         progress: show a progress bar.
 
     Returns:

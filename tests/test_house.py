@@ -1,0 +1,89 @@
+"""The house: who needs what, how long a file may be, and that each number of things in prose is the number there is."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from exercise_notebooks import MASTERS
+
+from focal_lib.bugs import CATALOGUE
+from focal_lib.diagnosis.properties import PROPERTIES
+
+ROOT = Path(__file__).parents[1]
+LIBRARY = sorted((ROOT / "focal_lib").rglob("*.py"))
+# Each wing may import from those before it; the package itself shows diagnose; the exercises need no lab.
+WINGS = ("", "bugs", "diagnosis", "exercises", "lab", "widgets")
+PAGES = [*sorted((ROOT / "book").glob("*.md")), *sorted((ROOT / "notebooks").glob("*.ipynb")), *MASTERS]
+WORDS = ("ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen")
+COUNTED = {
+    # From this number on, the words mean all there are; below, some of them.
+    r"(?:known |public )?(?:bugs|mistakes that|exhibits)": (len(CATALOGUE), 20),
+    r"(?:properties|checks|promises)": (len(PROPERTIES), 20),
+    r"exercises": (len(MASTERS), 10),
+}
+
+
+def test_the_loss_the_bugs_the_diagnosis_and_the_exercises_need_torch_and_tqdm_only():
+    code = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in sys.argv[1].split():
+            raise ImportError(f"{name} is blocked")
+sys.meta_path.insert(0, Blocked())
+import focal_lib, focal_lib.bugs, focal_lib.diagnosis, focal_lib.exercises
+focal_lib.exercises.Exercise("x", focal_lib.bugs.CATALOGUE["mean_before_pt"].loss)
+"""
+    heavy = "pandas scipy sklearn joblib matplotlib PIL ipywidgets anywidget traitlets transformers tokenizers triton"
+    subprocess.run([sys.executable, "-c", code, heavy], check=True, cwd=ROOT)
+
+
+def wing(path):
+    return "" if path.parent.name == "focal_lib" else path.parent.name
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_one_way(path):
+    here = wing(path)
+    for dots, name in re.findall(r"^\s*from (\.+)([\w.]*) import", path.read_text("utf-8"), re.M):
+        first = name.partition(".")[0]
+        there = first if first in WINGS else here if len(dots) == 1 else ""
+        shows = path.name in ("__init__.py", "__main__.py") and here == ""
+        assert shows or WINGS.index(there) <= WINGS.index(here), f"{here or 'the loss'} imports from {there}"
+        assert (here, there) != ("exercises", "lab"), "the exercises import from the lab"
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_file_is_long(path):
+    assert len(path.read_text("utf-8").splitlines()) <= 400, "cut it along its trades"
+
+
+def texts(path):
+    """The prose of a page."""
+    if path.suffix != ".ipynb":
+        return path.read_text("utf-8")
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    return "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+
+
+def miscounts(text):
+    """Phrases such as "38 bugs" whose number is not the number there is."""
+    for noun, (there_are, all_of_them) in COUNTED.items():
+        for phrase, number in re.findall(rf"(\b(\d+|{'|'.join(WORDS)})\s+{noun}\b)", text, re.I):
+            said = int(number) if number.isdigit() else 10 + WORDS.index(number.lower())
+            if said >= all_of_them and said != there_are:
+                yield f"{phrase!r}: there are {there_are}"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_numbers_of_things_are_the_numbers_there_are(path):
+    assert list(miscounts(texts(path))) == [], "count anew, or let a cell print the number"
+
+
+def test_a_wrong_number_is_found():
+    assert list(miscounts(f"It knows {len(CATALOGUE) + 1} known bugs.")) != []
+    assert list(miscounts("All 97 properties hold.")) != []
+    assert list(miscounts("Seventeen exercises wait for you, and four bugs of them are old.")) != []
