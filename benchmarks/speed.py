@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch.profiler import ProfilerActivity, profile
 from tqdm import tqdm
 
-from experiments.peers import NOT_FOR_MANY_CLASSES, peers, versions
+from experiments.peers import NOT_FOR_MANY_CLASSES, timed, versions
 from focal_lib import focal_loss
 from focal_lib.losses import plain_focal_loss
 
@@ -52,7 +52,7 @@ def contenders(shape, alpha, with_peers):
     if with_peers:
         torch.compiler.reset()
         losses[COMPILED] = torch.compile(partial(plain, alpha), dynamic=False)
-        losses |= peers(alpha)
+        losses |= timed(alpha)
     if shape[1] > 1000:
         losses = {name: loss for name, loss in losses.items() if name not in NOT_FOR_MANY_CLASSES}
     return losses

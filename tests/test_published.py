@@ -1,11 +1,17 @@
 """The stored verdicts on published losses, and the script that makes them."""
 
 import csv
+import inspect
 import subprocess
 import sys
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 
+import pytest
+import torch
+
+from experiments import published
+from focal_lib import diagnose, focal_loss
 from focal_lib.bugs import CATALOGUE
 from focal_lib.diagnosis.properties import PROPERTIES
 
@@ -37,6 +43,25 @@ def test_the_words_name_the_differences():
     assert {row["loss"]: row["verdict"] for row in ROWS}["focal_loss, summed over classes"] == "right"
     for row in ROWS:
         assert ("sigmoid form" in row["word"]) == ("one_against_all" in row["suspects"])
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row["package"] == "kornia"], ids=lambda row: row["loss"])
+def test_the_stored_verdict_is_todays(row):
+    """kornia is installed for this; its release is pinned, so only a change of ours can move the verdict."""
+    assert metadata.version("kornia") == row["version"], "run experiments/published.py with this release"
+    (make,) = [make for package, name, make, _ in published.PUBLISHED if (package, name) == ("kornia", row["loss"])]
+    diagnosis = diagnose(published.as_function(make))
+    assert diagnosis.verdict == row["verdict"]
+    assert [example.split(": ")[0] for example in row["violations"].split(" ¦ ") if example] == list(
+        diagnosis.violations
+    )
+
+
+def test_an_adapter_shows_diagnose_the_arguments_of_its_loss():
+    loss = published.as_function(published.peers.rows_masked_first)
+    assert list(inspect.signature(loss).parameters) == ["input", "target", "alpha", "gamma"]
+    input, target, alpha = torch.randn(4, 3), torch.tensor([0, 1, 2, 1]), torch.tensor([1.0, 2.0, 3.0])
+    torch.testing.assert_close(loss(input, target, alpha=alpha, gamma=3.0), focal_loss(input, target, alpha, 3.0))
 
 
 def test_help():
