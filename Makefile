@@ -1,18 +1,39 @@
 # Each target sets up what it needs. The environment is remade when a requirements file changes.
-PYTHON ?= python3
+export PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 COLAB := .venv-colab
-TIMED := tests/browser/test_budget.py
+OLDEST := .venv-oldest
 BENCH := .venv-bench
 PARTS := $(wildcard requirements/*.txt requirements/node/*.json)
+INSTALL := tools/make_environment.sh
 
-.PHONY: help book test wheel colab lab notebooks applied-evidence evidence bench editions grade class bundle lock clean
+# The parts of `make test`, in this order; each is a target of its own, such as test-browsers.
+STAGES := lint unit notebooks browsers grading timed
+TIMED := tests/browser/test_budget.py
+GRADING := $(wildcard tests/test_grading*.py)
+# Two processes with one thread each: more threads than cores would mostly wait for each other.
+PARALLEL := -m pytest --numprocesses 2
+# ARITHMETIC=plain or avx2: as on a processor of another family, where sums of floats differ in their last digits.
+ARITHMETIC := native
+native :=
+avx2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_CBWR=AVX2 OPENBLAS_CORETYPE=Haswell
+plain := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Nehalem
+ifeq ($(filter $(ARITHMETIC),native avx2 plain),)
+$(error ARITHMETIC must be native, avx2 or plain, not $(ARITHMETIC))
+endif
+TEST := OMP_NUM_THREADS=1 $($(ARITHMETIC)) $(BIN)/python
+
+.NOTPARALLEL:
+.PHONY: help set-up book test browsers grading $(STAGES:%=test-%) wheel colab oldest lab notebooks applied-evidence evidence bench \
+	editions grade class bundle lock clean
 
 help:
 	@echo "make book       build the site from the stored notebook outputs"
-	@echo "make test       run all tests and re-execute all notebooks"
+	@echo "make test       run all tests and re-execute all notebooks; ARITHMETIC=plain or avx2 as on another processor"
+	@echo "make test-NAME  one part of it: $(STAGES)"
 	@echo "make colab      run all notebooks from the wheel alone, on the book's versions and on Colab's"
+	@echo "make oldest     run the loss, the diagnosis and one chapter on the oldest versions that focal_lib allows"
 	@echo "make bench      time the losses beside their peers (makes book/speed.md) and the sweep beside the plain loop"
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make notebooks  re-execute all notebooks and store their outputs"
@@ -25,32 +46,31 @@ help:
 	@echo "make lock       pin what is installed now in requirements/constraints.txt"
 	@echo "make clean      remove the environment and everything built"
 
-$(VENV)/made:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "This needs Python 3.11 or newer, not " + sys.version.split()[0] + "; name one with: make PYTHON=python3.12 ...")'
-	$(PYTHON) -m venv $(VENV)
-	@touch $@
-
-$(VENV)/book-ready: $(VENV)/made requirements/book.txt requirements/constraints.txt pyproject.toml
-	$(BIN)/python -m pip install --disable-pip-version-check -r requirements/book.txt
-	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --editable .
+$(VENV)/book-ready: requirements/book.txt requirements/constraints.txt pyproject.toml
+	@$(INSTALL) $(VENV) -r requirements/book.txt
+	@$(INSTALL) $(VENV) --no-deps --editable .
 	@touch $@
 
 $(VENV)/all-ready: $(VENV)/book-ready requirements.txt $(PARTS)
-	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
+	@$(INSTALL) $(VENV) -r requirements.txt
+	@# Once more, because an environment whose set-up was interrupted starts from nothing.
+	@$(INSTALL) $(VENV) --no-deps --editable .
 	@mkdir -p $(VENV)/node
 	@cp requirements/node/*.json $(VENV)/node
-	$(BIN)/npm ci --prefix $(VENV)/node --no-audit --no-fund
-	@touch $@
+	@$(BIN)/npm ci --prefix $(VENV)/node --no-audit --no-fund --loglevel=error || { echo "npm could not install the checker of the workflows; is there a network? Run the same command again." >&2; exit 1; }
+	@touch $(VENV)/book-ready $@
 
 $(COLAB)/ready: requirements/colab.txt
-	$(PYTHON) -m venv $(COLAB)
-	$(COLAB)/bin/python -m pip install --disable-pip-version-check -r requirements/colab.txt
+	@$(INSTALL) $(COLAB) -r requirements/colab.txt
+	@touch $@
+
+$(OLDEST)/ready: requirements/oldest.txt
+	@$(INSTALL) $(OLDEST) -r requirements/oldest.txt
 	@touch $@
 
 $(BENCH)/ready: requirements/bench.txt requirements/peers.txt
-	$(PYTHON) -m venv $(BENCH)
-	$(BENCH)/bin/python -m pip install --disable-pip-version-check -r requirements/bench.txt
-	$(BENCH)/bin/python -m pip install --disable-pip-version-check --no-deps -r requirements/peers.txt
+	@$(INSTALL) $(BENCH) -r requirements/bench.txt
+	@$(INSTALL) $(BENCH) --no-deps -r requirements/peers.txt
 	@touch $@
 
 wheel: $(VENV)/all-ready
@@ -63,17 +83,48 @@ book: $(VENV)/book-ready
 	$(BIN)/jupyter-book build . --warningiserror --nitpick --keep-going
 	@echo "The book is built. Open file://$(CURDIR)/_build/html/index.html"
 
-test: $(VENV)/all-ready book
+# What the tests need. What may stop it comes first.
+set-up:
+	@$(INSTALL) $(VENV)
+	@tools/install_system_packages.sh browsers grading
+	@$(MAKE) --no-print-directory $(VENV)/all-ready
+
+test: set-up book
+	@tools/run_stages.sh $(STAGES)
+
+test-lint: $(VENV)/all-ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@# Two processes with one thread each: more threads than cores would mostly wait for each other.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval.cfg --ignore $(TIMED) tests notebooks
-	@# By themselves, because they measure time.
+
+test-unit: $(VENV)/all-ready _build/html
+	$(TEST) $(PARALLEL) --dist worksteal --ignore tests/browser $(GRADING:%=--ignore %) tests
+
+test-notebooks: $(VENV)/all-ready
+	$(TEST) $(PARALLEL) --dist loadfile --nbval --nbval-sanitize-with tests/nbval.cfg notebooks
+
+test-browsers: browsers $(VENV)/all-ready _build/html
+	$(TEST) $(PARALLEL) --dist loadfile --ignore $(TIMED) tests/browser
+
+test-grading: grading $(VENV)/all-ready
+	$(TEST) $(PARALLEL) --dist worksteal $(GRADING)
+
+# By themselves, because they measure time.
+test-timed: browsers $(VENV)/all-ready _build/html
 	$(BIN)/python -m pytest $(TIMED)
+
+browsers grading:
+	@tools/install_system_packages.sh $@
+
+# The parts look at the site that is there; `make test` makes it anew.
+_build/html:
+	@$(MAKE) --no-print-directory book
 
 colab: wheel $(COLAB)/ready
 	$(BIN)/python tools/run_from_wheel.py dist/*.whl
 	$(COLAB)/bin/python tools/run_from_wheel.py dist/*.whl --colab
+
+oldest: wheel $(OLDEST)/ready
+	$(OLDEST)/bin/python tools/run_on_oldest.py dist/*.whl
 
 evidence: $(VENV)/all-ready
 	$(BIN)/python experiments/training.py
@@ -111,4 +162,4 @@ lock: $(VENV)/all-ready
 	$(BIN)/python -m pip freeze --exclude-editable | grep -v '^torch==' | sed 's/ @ .*//; s/+cpu//' > requirements/constraints.txt
 
 clean:
-	rm -rf _build $(VENV) $(COLAB) $(BENCH) build dist *.egg-info
+	rm -rf _build $(VENV) $(COLAB) $(OLDEST) $(BENCH) build dist *.egg-info
