@@ -51,7 +51,7 @@ def old_python(folder):
     patched = "import sys; sys.version_info, sys.version = (3, 9, 18), '3.9.18 (old)'; exec(sys.argv[1])"
     python.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{patched}" "$2"\n')
     python.chmod(0o755)
-    made = f"{folder}/venv/made"
+    made = f"{folder}/venv/book-ready"
     result = subprocess.run(
         ["make", f"PYTHON={python}", f"VENV={folder}/venv", made], cwd=ROOT, capture_output=True, text=True
     )

@@ -17,10 +17,9 @@ folder=$1 python=${PYTHON:-python3} again="The next run starts again from here."
 shift
 unfinished=$folder/unfinished
 if [[ -e $unfinished ]] || ! "$folder/bin/python" -m pip --version >/dev/null 2>&1; then
-  version=$("$python" -c 'import platform; print(platform.python_version())' 2>/dev/null) ||
-    stop "There is no $python here; name a Python 3.11 or newer with: make PYTHON=python3.12 ..."
-  "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-    stop "This needs Python 3.11 or newer, not $version; name one with: make PYTHON=python3.12 ..."
+  version=$("$python" -c 'import sys; print(sys.version.split()[0]); sys.exit(sys.version_info < (3, 11))' 2>/dev/null) ||
+    stop "$([[ $version ]] && echo "This needs Python 3.11 or newer, not $version" || echo "There is no $python here");" \
+      "name one with: make PYTHON=python3.12 ..."
   (( $# )) || exit 0
   [[ ! -e $folder ]] || echo "The set-up of $folder was interrupted; it starts from nothing."
   rm -rf "$folder"
