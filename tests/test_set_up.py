@@ -1,4 +1,4 @@
-"""The set-up of `make test`: it says what it will do or what is missing, and what was interrupted is mended next time."""
+"""The set-up of `make test` says what it will do or what is missing; what was interrupted is mended next time."""
 
 import os
 import subprocess
