@@ -124,7 +124,8 @@ colab: wheel $(COLAB)/ready
 	$(COLAB)/bin/python tools/run_from_wheel.py dist/*.whl --colab
 
 oldest: wheel $(OLDEST)/ready
-	$(OLDEST)/bin/python tools/run_on_oldest.py dist/*.whl
+	$(OLDEST)/bin/python -m pytest tests/test_losses.py tests/test_fused.py tests/test_diagnosis.py
+	$(OLDEST)/bin/python tools/run_from_wheel.py dist/*.whl notebooks/07_diagnose.ipynb --oldest
 
 evidence: $(VENV)/all-ready
 	$(BIN)/python experiments/training.py

@@ -82,7 +82,9 @@ def check_alpha(alpha, classes=None, device=None):
     if device is not None and alpha.device != device:
         raise ValueError(f"alpha is on {alpha.device} but input is on {device}; FocalLoss(alpha).to(device) moves it.")
     if can_look_at(alpha):
-        values = torch.func.debug_unwrap(alpha)  # under vmap: the whole batch at once
-        wrong = [a for a in values.flatten().tolist() if not 0 <= a < math.inf]
-        if wrong:
-            raise ValueError(f"alpha must hold finite weights >= 0, got {wrong[0]}.")
+        values = torch.func.debug_unwrap(alpha).flatten()  # under vmap: the whole batch at once
+        # item() works inside torch.func's transforms of every release, tolist() not in 2.9.
+        low, high = (extreme.item() for extreme in values.aminmax()) if len(values) else (0, 0)
+        if not (low >= 0 and high < math.inf):  # so that nan is refused too
+            wrong = next(a.item() for a in values if not 0 <= a.item() < math.inf)
+            raise ValueError(f"alpha must hold finite weights >= 0, got {wrong}.")

@@ -34,4 +34,4 @@ def warn_if_unsupported():
     except metadata.PackageNotFoundError:
         return
     if phrases := list(_too_old(requirements)):
-        warnings.warn(f"focal_lib is tested with {', '.join(phrases)}.", stacklevel=3)
+        warnings.warn(f"focal_lib needs {', '.join(phrases)}.", stacklevel=3)

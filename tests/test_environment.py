@@ -2,6 +2,7 @@
 
 import csv
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from run_from_wheel import SHOWN, all_notebooks, slug
 ROOT = Path(__file__).parent.parent
 
 COLUMNS = {"Colab's versions": ["colab.txt"], "The book's versions": ["constraints.txt", "run.txt"]}
+VERSIONS = {**COLUMNS, "The oldest versions": ["oldest.txt"]}
 
 
 def table(name):
@@ -22,23 +24,35 @@ def pins(names):
     return dict(re.findall(r"(?m)^([\w.-]+)==([\w.]+)", text))
 
 
-@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("column", VERSIONS)
 def test_the_versions_shown_are_the_versions_pinned(column):
     shown = {row["Package"]: row[column] for row in table("versions")}
     assert shown.pop("Python").startswith("3.")
-    pinned = pins(COLUMNS[column])
+    pinned = pins(VERSIONS[column])
     assert shown == {name: pinned[name] for name in SHOWN}
 
 
-def test_the_bounds_of_the_package_are_at_or_below_colabs_versions():
-    def numbers(version):
-        return [int(part) for part in version.split(".")]
+def numbers(version):
+    return [int(part) for part in version.split(".")]
 
-    bounds = dict(re.findall(r'"([\w-]+)>=([\d.]+)"', (ROOT / "pyproject.toml").read_text()))
+
+def bounds():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return dict(requirement.split(">=") for requirement in project["dependencies"])
+
+
+def test_the_bounds_of_the_package_are_at_or_below_colabs_versions():
     colab = pins(["colab.txt"])
-    names = [name for name in bounds if name in colab]
+    names = [name for name in bounds() if name in colab]
     assert {"torch", "numpy", "ipywidgets"} <= set(names)
-    assert [name for name in names if numbers(bounds[name]) > numbers(colab[name])] == []
+    assert [name for name in names if numbers(bounds()[name]) > numbers(colab[name])] == []
+
+
+def test_the_oldest_versions_are_the_bounds_of_the_package():
+    """2.9 as a bound is 2.9.0 as a version."""
+    pinned = pins(["oldest.txt"])
+    differ = [name for name, bound in bounds().items() if [*numbers(bound), 0, 0][:3] != numbers(pinned[name])]
+    assert differ == []
 
 
 @pytest.mark.parametrize("column", COLUMNS)

@@ -77,7 +77,7 @@ def test_dependabot_leaves_the_books_format_and_colabs_versions_alone():
     updates = {update["package-ecosystem"]: update for update in configuration["updates"]}
     assert set(updates) == {"pip", "npm", "github-actions"}
     assert updates["pip"]["ignore"] == [{"dependency-name": "jupyter-book", "versions": [">=2"]}]
-    assert updates["pip"]["exclude-paths"] == ["requirements/colab.txt"]
+    assert updates["pip"]["exclude-paths"] == ["requirements/colab.txt", "requirements/oldest.txt"]
     for update in updates.values():
         assert (ROOT / update["directory"].strip("/")).is_dir()
 

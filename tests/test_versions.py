@@ -31,7 +31,7 @@ def test_importing_beside_an_old_package_warns_in_one_line(tmp_path):
     )
     assert result.returncode == 0
     (line,) = [line for line in result.stderr.splitlines() if "Warning" in line]
-    assert line.endswith("UserWarning: focal_lib is tested with numpy 2.0 or newer (this is 1.26.4).")
+    assert line.endswith("UserWarning: focal_lib needs numpy 2.0 or newer (this is 1.26.4).")
 
 
 @pytest.mark.parametrize(

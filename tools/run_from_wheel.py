@@ -210,8 +210,11 @@ def main():
     parser.add_argument("wheel", type=Path)
     parser.add_argument("notebooks", nargs="*", type=Path, help="default: all")
     parser.add_argument("--colab", action="store_true", help="this environment has Colab's versions")
+    parser.add_argument("--oldest", action="store_true", help="this environment has the oldest versions allowed")
     options = parser.parse_args()
     column = "Colab's versions" if options.colab else "The book's versions"
+    if options.oldest:
+        column = "The oldest versions"
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # each kernel would warn that it cannot be debugged
     times, failures = {}, []
     if options.colab:
@@ -232,7 +235,8 @@ def main():
                 continue
             times[slug(path)] = f"{max(1, round(seconds))} s"
             tqdm.write(f"{path.name}: {seconds:.0f} s, {moves} widget moves")
-    store(TABLES / "run_times.csv", "Notebook", [slug(path) for path in all_notebooks()], column, times)
+    if not options.oldest:
+        store(TABLES / "run_times.csv", "Notebook", [slug(path) for path in all_notebooks()], column, times)
     versions = {"Python": platform.python_version()}
     versions |= {name: metadata.version(name).partition("+")[0] for name in SHOWN}
     store(TABLES / "versions.csv", "Package", list(versions), column, versions)
