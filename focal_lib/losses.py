@@ -7,7 +7,7 @@ p_t is the probability the model gives to the true class. Chapter 04 builds this
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from . import _checks, _fused
 
@@ -36,7 +36,15 @@ def plain_focal_loss(input, target, alpha, gamma, ignore_index, reduction):
     return loss.sum() / total.where(total > 0, 1)
 
 
-def focal_loss(input, target, alpha=None, gamma=2.0, *, ignore_index=-100, reduction="mean"):
+def focal_loss(
+    input: Tensor,
+    target: Tensor,
+    alpha: Tensor | None = None,
+    gamma: float = 2.0,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Tensor:
     """Multiclass focal loss on logits.
 
     Args:
@@ -84,7 +92,9 @@ class FocalLoss(nn.Module):
     tensor(11.0651)
     """
 
-    def __init__(self, alpha=None, gamma=2.0, *, ignore_index=-100, reduction="mean"):
+    def __init__(
+        self, alpha: Tensor | None = None, gamma: float = 2.0, *, ignore_index: int = -100, reduction: str = "mean"
+    ):
         super().__init__()
         _checks.check_gamma(gamma)
         _checks.check_choice(reduction, ("none", "sum", "mean", "weighted_mean"))
@@ -96,7 +106,7 @@ class FocalLoss(nn.Module):
         self.ignore_index = ignore_index
         self.reduction = reduction
 
-    def forward(self, input, target):
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return focal_loss(
             input, target, self.alpha, self.gamma, ignore_index=self.ignore_index, reduction=self.reduction
         )
@@ -106,7 +116,9 @@ class FocalLoss(nn.Module):
         return f"alpha={alpha}, gamma={self.gamma}, ignore_index={self.ignore_index}, reduction={self.reduction!r}"
 
 
-def sigmoid_focal_loss(input, target, alpha=0.25, gamma=2.0, reduction="mean"):
+def sigmoid_focal_loss(
+    input: Tensor, target: Tensor, alpha: float | None = 0.25, gamma: float = 2.0, reduction: str = "mean"
+) -> Tensor:
     """Binary or multilabel focal loss: every logit is a yes/no question of its own.
 
     Args:
