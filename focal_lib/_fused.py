@@ -12,6 +12,8 @@ tests/test_fused.py and tests/test_cuda.py hold them together, value and gradien
 derivative (double backward, vmap, compile) is left to those ten lines. The page book/speed.md shows what this gains.
 """
 
+import functools
+import threading
 import warnings
 from typing import NamedTuple
 
@@ -19,8 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch.autograd import forward_ad
 
-# Numbers handled at a time: 4 MiB in float32, enough to share among threads, little enough for the cache.
+# Numbers handled at a time by all threads together: 4 MiB in float32, little enough for the cache.
 BLOCK = 2**20
+FEW = 2**16  # up to so many are left to one thread
+CROWD = 8  # more threads would wait for each other in Python: there, torch shares out the operations
 # Numbers that the processor handles at once. Rows of fewer logits are taken as columns, so that none of it is idle.
 VECTOR = 8
 
@@ -150,8 +154,8 @@ class _Cpu:
             # float16 is too narrow for the gradient of a mean until mixed precision's loss scale has multiplied it.
             dtype = torch.float32 if call.input.dtype == torch.float16 else call.input.dtype
             gradient = torch.empty_like(sheet.logits, dtype=dtype)
-        for block in _blocks(sheet, call.input.ndim):
-            _fill(block, sheet, call.gamma, loss, gradient)
+        fill = functools.partial(_fill, sheet, call.gamma, loss, gradient)
+        _share(_blocks(sheet, call.input.ndim), fill, call.input.numel())
         loss = loss.view(call.target.shape) if call.reduction == "none" else loss.sum()
         return loss, _restore(gradient, sheet.dim, call.input) if want_gradient else None
 
@@ -195,20 +199,59 @@ def _lay_out(call, some_ignored):
     return _Sheet(logits, t, ignored, factor, dim, dtype, dim == 2 or (not rows and C * d <= BLOCK))
 
 
+def _share(blocks, fill, numbers):
+    """fill(block) for each, by as many threads as torch may use, each of which computes its blocks alone.
+
+    Left to itself, torch shares out every operation, and all threads wait for the last one each time. Where another
+    process holds a core for a while, that costs more than the work. A thread here waits once, at the end.
+    """
+    threads = torch.get_num_threads()
+    if len(blocks) == 1 and numbers <= FEW and threads > 1:
+        torch.set_num_threads(1)
+        try:
+            return fill(blocks[0])
+        finally:
+            torch.set_num_threads(threads)
+    if len(blocks) == 1 or threads == 1 or threads > CROWD:
+        for block in blocks:
+            fill(block)
+        return
+    waiting, failed, inference = iter(blocks), [], torch.is_inference_mode_enabled()
+
+    def work():
+        torch.set_num_threads(1)  # of this thread, and of those to come
+        try:
+            with torch.inference_mode(inference), torch.no_grad():
+                for block in waiting:  # a list's iterator: no two threads get the same one
+                    fill(block)
+        except BaseException as error:
+            failed.append(error)
+
+    others = [threading.Thread(target=work) for _ in range(min(threads, len(blocks)) - 1)]
+    for thread in others:
+        thread.start()
+    work()
+    for thread in others:
+        thread.join()
+    torch.set_num_threads(threads)
+    if failed:
+        raise failed[0]
+
+
 def _blocks(sheet, ndim):
-    """Indices that cut the sheet into blocks of so many places with all classes together; None where one holds all."""
+    """Indices that cut the sheet into blocks of some places with all their classes; [None] where one holds all."""
     n, C, d = sheet.logits.shape if sheet.dim == 1 else sheet.logits.transpose(1, 2).shape
     # Rows turned into columns are a copy: there, the eight or so numbers computed for each row count as well.
     at_once = max(1, BLOCK // (C + 8 if ndim == 2 and sheet.dim == 1 else C))
     if n * d <= at_once:
-        yield None
-        return
+        return [None]
+    threads = torch.get_num_threads()
+    at_once = max(1, at_once // threads) if threads <= CROWD else at_once
     places = min(d, at_once)
     maps = max(1, at_once // d)
-    for i in range(0, n, maps):
-        for j in range(0, d, places):
-            block = slice(i, i + maps), slice(j, j + places)
-            yield block if sheet.dim == 2 else (block[0], slice(None), block[1])
+    corners = [(i, j) for i in range(0, n, maps) for j in range(0, d, places)]
+    parts = [(slice(i, i + maps), slice(j, j + places)) for i, j in corners]
+    return parts if sheet.dim == 2 else [(image, slice(None), place) for image, place in parts]
 
 
 def _part(tensor, block):
@@ -216,7 +259,7 @@ def _part(tensor, block):
     return tensor if block is None else tensor[block]
 
 
-def _fill(block, sheet, gamma, loss, gradient):
+def _fill(sheet, gamma, loss, gradient, block):
     """One block of the loss and, unless it is None, of the gradient."""
     dim, dtype = sheet.dim, sheet.dtype
     x, index = _part(sheet.logits, block), _part(sheet.t, block)

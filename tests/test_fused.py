@@ -2,6 +2,8 @@
 
 import ast
 import math
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -259,6 +261,45 @@ def test_mixed_precision_with_a_loss_scale():
         plain_focal_loss, input.detach(), target, None, 2.0, -100, "mean", upstream=torch.tensor(scale)
     )
     torch.testing.assert_close(input.grad, expected)
+
+
+@pytest.fixture
+def threads():
+    """Several threads, whatever the machine has, and few numbers at a time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fused, "BLOCK", 600)
+        yield 3
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("shape", [(500, 4), (500, 20), (6, 5, 7, 9)])
+def test_threads_share_the_blocks_and_change_no_bit(shape, threads, monkeypatch):
+    input = torch.randn(shape)
+    target = torch.randint(shape[1], (shape[0], *shape[2:]))
+    shared = value_and_gradient(focal_loss, input, target)
+    workers = set()
+    fill = fused._fill
+    monkeypatch.setattr(
+        fused, "_fill", lambda *rest: (workers.add(threading.get_ident()), time.sleep(0.01), fill(*rest))
+    )
+    again = value_and_gradient(focal_loss, input, target)
+    assert len(workers) == threads and torch.get_num_threads() == threads
+    for left, right in zip(shared, again, strict=True):
+        assert torch.equal(left, right)
+    with torch.inference_mode():
+        assert torch.equal(focal_loss(input, target), shared[0])
+
+
+def test_an_error_in_a_thread_is_raised_in_the_caller(threads, monkeypatch):
+    def broken(*rest):
+        raise MemoryError("no more")
+
+    monkeypatch.setattr(fused, "_fill", broken)
+    with pytest.raises(MemoryError, match="no more"):
+        focal_loss(*example())
+    assert torch.get_num_threads() == threads
 
 
 def applies(input, target, alpha=None):
