@@ -5,6 +5,8 @@
 p_t is the probability the model gives to the true class. Chapter 04 builds this file line by line.
 """
 
+from __future__ import annotations  # the book is built without torch, where Tensor is no type
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
