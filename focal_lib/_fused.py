@@ -12,6 +12,8 @@ tests/test_fused.py and tests/test_cuda.py hold them together, value and gradien
 derivative (double backward, vmap, compile) is left to those ten lines. The page book/speed.md shows what this gains.
 """
 
+from __future__ import annotations  # the book is built without torch, where Tensor is no type
+
 import functools
 import threading
 import warnings
