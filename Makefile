@@ -25,7 +25,7 @@ endif
 TEST := OMP_NUM_THREADS=1 $($(ARITHMETIC)) $(BIN)/python
 
 .NOTPARALLEL:
-.PHONY: help set-up book test browsers grading $(STAGES:%=test-%) wheel colab oldest lab notebooks applied-evidence evidence bench \
+.PHONY: help set-up book test browsers grading $(STAGES:%=test-%) wheel colab oldest lab notebooks applied-evidence evidence bench gpu \
 	editions grade class bundle lock clean
 
 help:
@@ -35,6 +35,7 @@ help:
 	@echo "make colab      run all notebooks from the wheel alone, on the book's versions and on Colab's"
 	@echo "make oldest     run the loss, the diagnosis and one chapter on the oldest versions that focal_lib allows"
 	@echo "make bench      time the losses beside their peers (makes book/speed.md) and the sweep beside the plain loop"
+	@echo "make gpu        on a machine with an NVIDIA GPU: its tests, the timings (book/speed.md), the sweep, all notebooks"
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make notebooks  re-execute all notebooks and store their outputs"
 	@echo "make evidence   rerun the 200 seeds behind chapters 03 and 05, then the claims page (half an hour on two cores)"
@@ -142,6 +143,14 @@ bench: $(BENCH)/ready $(VENV)/all-ready
 	PYTHONPATH=. $(BENCH)/bin/python benchmarks/speed.py
 	$(BIN)/python benchmarks/speed_page.py
 	$(BIN)/python benchmarks/sweep_speed.py
+
+gpu: $(BENCH)/ready $(VENV)/all-ready
+	@$(BIN)/python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "This needs an NVIDIA GPU and a torch built for it.")'
+	$(BIN)/python -m pytest tests/test_cuda.py tests/test_losses.py tests/test_fused.py tests/test_training.py tests/test_sweep.py tests/test_detection.py
+	PYTHONPATH=. $(BENCH)/bin/python benchmarks/speed_gpu.py
+	$(BIN)/python benchmarks/speed_page.py
+	$(BIN)/python benchmarks/sweep_speed.py
+	$(BIN)/python -m pytest --nbval --nbval-sanitize-with tests/nbval.cfg notebooks
 
 lab: $(VENV)/all-ready
 	$(BIN)/jupyter lab notebooks/01_imbalance.ipynb

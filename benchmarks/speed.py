@@ -8,12 +8,16 @@ gradient included, the arguments not. The page book/speed.md is made from the st
 """
 
 import argparse
+import contextlib
+import datetime
 import gc
 import json
 import os
 import platform
 import random
 import statistics
+import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -64,7 +68,12 @@ def step(loss, input, target):
 
 
 def peak_bytes(loss, input, target):
-    """The most that one forward + backward holds at a time beyond its arguments."""
+    """The most that one forward + backward holds at a time beyond its arguments.
+
+    On one thread, because the profiler sees only its own: ours takes one block where several threads take parts of it.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     step(loss, input, target)
     input.grad = None
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
@@ -75,6 +84,7 @@ def peak_bytes(loss, input, target):
         held += event.nbytes()
         peak = max(peak, held)
     input.grad = None
+    torch.set_num_threads(threads)
     return peak
 
 
@@ -166,14 +176,50 @@ def measure(sizes, growth, budget, bandwidth, with_peers=True):
     return results
 
 
+@contextlib.contextmanager
+def others(count):
+    """So many processes that do nothing but keep a core busy, as data loaders and other people's programs do."""
+    spin = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield spin
+    finally:
+        for process in spin:
+            process.kill()
+            process.wait()
+
+
+def measure_busy(sizes, budget):
+    """The ratios while one other busy process per core runs; with what else the machine had to do just before."""
+    busy = {
+        "date": datetime.date.today().isoformat(),
+        "processes": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
+    }
+    busy["cases"] = []
+    with others(busy["processes"]), tqdm(sizes) as progress:
+        for shape in progress:
+            input, target, alpha = arguments(shape, torch.float32, True)
+            losses = contenders(shape, alpha, with_peers=False)
+            rows = compare({name: losses[name] for name in (REFERENCE, OURS)}, input, target, budget, progress)
+            busy["cases"].append({"shape": list(shape), "losses": rows})
+    return busy
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--budget", type=float, default=6, help="seconds for the rounds of one row of the table")
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument(
+        "--busy-only", action="store_true", help="measure the busy machine alone, keep the other results"
+    )
     options = parser.parse_args()
-    results = measure(SIZES, GROWTH, options.budget, copy_bandwidth())
+    if options.busy_only:
+        results = json.loads(options.out.read_text(encoding="utf-8"))
+    else:
+        results = measure(SIZES, GROWTH, options.budget, copy_bandwidth())
+    results["busy"] = measure_busy(SIZES, options.budget)
     lines = json.dumps(results, ensure_ascii=False).replace('{"shape"', '\n{"shape"').replace('{"with"', '\n{"with"')
-    options.out.write_text(lines + "\n")
+    options.out.write_text(lines + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

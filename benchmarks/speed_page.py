@@ -9,13 +9,15 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from speed import COMPILED, GROWTH, OURS, PLAIN, REFERENCE, RESULTS
+import speed_gpu
+from speed import COMPILED, GROWTH, OURS, PLAIN, REFERENCE, RESULTS, SIZES
 
 from focal_lib.lab.plots import COLORS, axes
 
 PAGE = Path(__file__).parents[1] / "book" / "speed.md"
 FIGURE = PAGE.with_suffix(".svg")
 CLASSES_HELD, ROWS_HELD = GROWTH["N"][0][1], GROWTH["C"][0][0]  # while the other one grows
+NOT_MEASURED = "not measured"
 FIRST = [REFERENCE, OURS, PLAIN, COMPILED]
 LINES = {
     REFERENCE: {"color": COLORS["cross_entropy"], "linestyle": "--", "marker": "s"},
@@ -66,8 +68,8 @@ def kinds_table(results):
     kinds = [("float32", True), ("float32", False), ("bfloat16", True), ("bfloat16", False)]
     rows = {kind: [f"{kind[0]}, {'with' if kind[1] else 'without'} α"] for kind in kinds}
     for case in results["table"]:
-        ours = next(row for row in case["losses"] if row["loss"] == OURS)
-        rows[case["dtype"], case["alpha"]].append(f"{ours['time'][1]:.2f} · {ours['memory']:.2f}")
+        row = ours(case)
+        rows[case["dtype"], case["alpha"]].append(f"{row['time'][1]:.2f} · {row['memory']:.2f}")
     shapes = list(dict.fromkeys(size(case["shape"]) for case in results["table"]))
     return table(["time · peak memory", *shapes], list(rows.values()))
 
@@ -89,8 +91,8 @@ def slope(results, variable, name, first, last):
 
 def cheaper_from(results, variable):
     """The first of the sizes from which on our loss takes less time than the reference."""
-    (lengths, ours), (_, reference) = (series(results, variable, name) for name in (OURS, REFERENCE))
-    dearer = [length for length, own, other in zip(lengths, ours, reference, strict=True) if own >= other]
+    (lengths, owns), (_, reference) = (series(results, variable, name) for name in (OURS, REFERENCE))
+    dearer = [length for length, own, other in zip(lengths, owns, reference, strict=True) if own >= other]
     return next((length for length in lengths if length > max(dearer, default=0)), None)
 
 
@@ -109,10 +111,10 @@ def growth_text(results):
         if first := cheaper_from(results, variable):
             start = f"{variable} = {size([first])}"
             sentences.append(f"With {other}, `{OURS}` takes less time than `{REFERENCE}` from {start} on.")
-    (rows, *_), (ours, *_) = series(results, "N", OURS)
+    (rows, *_), (own, *_) = series(results, "N", OURS)
     reference = series(results, "N", REFERENCE)[1][0]
     sentences.append(
-        f"Below these sizes, starting the operations costs most: {rows} rows of {CLASSES_HELD} take {ours:.2f} ms "
+        f"Below these sizes, starting the operations costs most: {rows} rows of {CLASSES_HELD} take {own:.2f} ms "
         f"with `{OURS}` and {reference:.2f} ms with `{REFERENCE}`."
     )
     if slower := [size(shape) for shape in plain_is_faster(results)]:
@@ -121,10 +123,10 @@ def growth_text(results):
     for variable, other in held.items():
         (lengths, own), (_, others) = (series(results, variable, name) for name in (OURS, REFERENCE))
         first, last = lengths[len(lengths) // 2], lengths[-2]
-        ours, reference = (slope(results, variable, name, first, last) for name in (OURS, REFERENCE))
+        exponent, reference = (slope(results, variable, name, first, last) for name in (OURS, REFERENCE))
         sentences.append(
-            f"From {variable} = {size([first])} to {size([last])}, time grows like {variable}^{ours:.2f} for `{OURS}` "
-            f"and like {variable}^{reference:.2f} for `{REFERENCE}` ({other})."
+            f"From {variable} = {size([first])} to {size([last])}, time grows like {variable}^{exponent:.2f} for "
+            f"`{OURS}` and like {variable}^{reference:.2f} for `{REFERENCE}` ({other})."
         )
         sentences.append(
             f"The last step, {lengths[-1] / last:.0f} times as many, takes {own[-1] / own[-2]:.1f} times as long with "
@@ -145,6 +147,67 @@ def machine_text(results):
     )
 
 
+def busy_table(results):
+    """Our ratio on a busy machine, beside the one of the first table."""
+    quiet = {tuple(case["shape"]): ours(case) for case in comparison(results, str)[0]}
+    busy = {tuple(case["shape"]): ours(case) for case in results["busy"]["cases"]} if "busy" in results else {}
+    lines = []
+    for name, found in (("quiet", quiet), ("busy", busy)):
+        cells = ["{1:.2f} ({0:.2f}–{2:.2f})".format(*found[s]["time"]) if s in found else NOT_MEASURED for s in SIZES]
+        lines.append([f"`{OURS}`, {name}", *cells])
+    return table(["time", *map(size, SIZES)], lines)
+
+
+def busy_text(results):
+    if (busy := results.get("busy")) is None:
+        return NOT_MEASURED
+    return f"Measured on {busy['date']} with {busy['processes']} such processes; the load before was {busy['load']}."
+
+
+def ours(case):
+    return next(row for row in case["losses"] if row["loss"] == OURS)
+
+
+def gpu_results():
+    """What `make gpu` stored, or None: a GPU is not there every time."""
+    return json.loads(speed_gpu.RESULTS.read_text(encoding="utf-8")) if speed_gpu.RESULTS.exists() else None
+
+
+def gpu_table(_):
+    """Sizes down; time and memory of our loss, then the best rivals' time and the floor."""
+    results = gpu_results()
+    cases = {(tuple(case["shape"]), case["dtype"]): case for case in results["table"]} if results else {}
+    head = ["size, type", "time", "peak memory", "ten lines, compiled", "fastest published", "bandwidth floor"]
+    lines = []
+    for shape in speed_gpu.SIZES:
+        for dtype in speed_gpu.DTYPES:
+            case = cases.get((shape, dtype))
+            cells = gpu_cells(results, case) if case else [NOT_MEASURED] * (len(head) - 1)
+            lines.append([f"{size(shape)}, {dtype}", *cells])
+    return table(head, lines)
+
+
+def gpu_cells(results, case):
+    rows = {row["loss"]: row for row in case["losses"]}
+    published = [row["time"][1] for name, row in rows.items() if name not in FIRST]
+    compiled = rows.get(COMPILED)
+    return [
+        f"{rows[OURS]['time'][1]:.2f}",
+        f"{rows[OURS]['memory']:.2f}",
+        f"{compiled['time'][1]:.2f}" if compiled else "–",
+        f"{min(published):.2f}" if published else "–",
+        floor(results, case),
+    ]
+
+
+def gpu_text(_):
+    if (results := gpu_results()) is None:
+        return "No GPU was at hand for this edition, so nothing is claimed here. `make gpu` fills the table."
+    packages = ", ".join(f"{package} {version}" for package, version in results["versions"].items())
+    bandwidth = results["bytes_per_second"] / 1e12
+    return f"{results['device']}, {results['date']}. A copy moves {bandwidth:.1f} TB each second. {packages}."
+
+
 def fill(page, results):
     """The page with every generated part made anew."""
     parts = {
@@ -153,6 +216,10 @@ def fill(page, results):
         "kinds": kinds_table,
         "growth": growth_text,
         "machine": machine_text,
+        "busy": busy_table,
+        "busy machine": busy_text,
+        "gpu": gpu_table,
+        "gpu machine": gpu_text,
     }
     for name, make in parts.items():
         # [\s\S]: the part may run over many lines; a function, because its text is not a pattern.

@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pytest
 import speed
+import speed_gpu
 import speed_page
 import torch
 from tqdm import tqdm
@@ -105,6 +106,31 @@ def test_what_the_page_says_in_words_is_what_the_stored_results_say():
             assert limits[0] <= ours["time"][1] <= limits[1], case["shape"]
     _, jump = zip(*[speed_page.series(results, "C", name) for name in (speed.OURS, speed.REFERENCE)], strict=True)
     assert all(last > 4 * previous for *_, previous, last in jump)
+
+
+def test_the_half_on_a_gpu_says_what_was_not_measured_and_fills_in_what_was(tmp_path, monkeypatch):
+    monkeypatch.setattr(speed_gpu, "RESULTS", tmp_path / "speed_gpu.json")
+    assert speed_page.gpu_table(None).count("not measured") == 5 * 2 * len(speed_gpu.SIZES)
+    assert "nothing is claimed" in speed_page.gpu_text(None)
+    names = enumerate((speed.OURS, speed.REFERENCE, "kornia"), 1)
+    rows = [speed.summary(name, [2.0 * k] * 2, [4.0] * 2, 0.3) for k, name in names]
+    cases = [{"shape": list(shape), "dtype": "float32", "bytes": 8, "losses": rows} for shape in speed_gpu.SIZES[:1]]
+    results = {"device": "a GPU", "date": "2000-01-01", "versions": {}, "bytes_per_second": 8e12, "table": cases}
+    speed_gpu.RESULTS.write_text(json.dumps(results), encoding="utf-8")
+    assert "| 4\u00a0096 × 4, float32 | 0.50 | 0.30 | – | 1.50 | 0.00 |" in speed_page.gpu_table(None)
+    assert "a GPU, 2000-01-01" in speed_page.gpu_text(None)
+    assert next(speed_gpu.report(results)).endswith("holds")
+    rows[0]["memory"] = 0.71
+    assert next(speed_gpu.report(results)).endswith("MISSED")
+
+
+def test_the_busy_machine_is_measured_beside_the_quiet_one(monkeypatch):
+    with speed.others(2) as processes:
+        assert len(processes) == 2 and all(process.poll() is None for process in processes)
+    assert all(process.poll() is not None for process in processes)
+    busy = speed.measure_busy([(32, 4)], 0.01)
+    results = json.loads(speed.RESULTS.read_text(encoding="utf-8")) | {"busy": busy}
+    assert speed_page.busy_table(results).count("not measured") == len(speed.SIZES)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts the pages of Linux")

@@ -210,3 +210,39 @@ def test_compiles_for_a_gpu_without_spilling(arch, tmp_path):
 def test_importing_the_library_does_not_import_triton():
     code = "import sys, torch, focal_lib; focal_lib.focal_loss(torch.randn(3, 4), torch.tensor([0, 1, 2]));"
     subprocess.run([sys.executable, "-c", code + "assert 'triton' not in sys.modules"], check=True)
+
+
+@needs_gpu
+def test_nothing_waits_for_the_gpu():
+    input, target = on_device(example())
+    alpha = torch.rand(20, device=DEVICE)
+    for reduction in REDUCTIONS:
+        focal_loss(input, target, alpha, reduction=reduction).sum().backward()  # compiles, which may wait
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            focal_loss(input, target, alpha, reduction=reduction).sum().backward()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+
+@needs_gpu
+@pytest.mark.parametrize("shape", [(2**21 + 3, 1100), (3, 40_000, 20_000)])
+def test_addresses_beyond_two_to_the_31(shape):
+    input = torch.empty(shape, dtype=torch.bfloat16, device=DEVICE).normal_()
+    target = torch.randint(shape[1], (shape[0], *shape[2:]), device=DEVICE)
+    value, gradient = value_and_gradient(kernel, input, target, None, 2.0, -100, "none")
+    last = input[-1:].clone(), target[-1:].clone(), None, 2.0, -100, "none"
+    torch.testing.assert_close((value[-1:], gradient[-1:]), value_and_gradient(plain_focal_loss, *last))
+
+
+@needs_gpu
+@pytest.mark.parametrize("shape", [(262_144, 4), (65_536, 100), (4, 19, 256, 256)])
+def test_one_tensor_of_the_logits_size(shape):
+    input = torch.randn(shape, device=DEVICE, requires_grad=True)
+    target = torch.randint(shape[1], (shape[0], *shape[2:]), device=DEVICE)
+    focal_loss(input, target).backward()
+    input.grad = None
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    focal_loss(input, target).backward()
+    assert torch.cuda.max_memory_allocated() - before <= 1.1 * input.nbytes + 2**20
