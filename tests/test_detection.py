@@ -249,3 +249,13 @@ def test_the_gain_grows_with_longer_training(runs):
     late = runs["long", 2, 0.25] - runs["long", 0, 0.75]
     assert interval(late).sign == 0
     assert (runs["long", 2, 0.25] < 0.1).sum() == 1 and (late.abs() < 0.1).sum() == 9
+
+
+def test_what_the_chapter_says_of_its_network_holds_for_every_stored_training():
+    """The chapter trains that network where it is read, on a processor or a GPU that we do not know."""
+    shares = pd.read_csv(ROOT / "focal_lib" / "results" / "detection_shares.csv")
+    assert shares.groupby(["part", "gamma"]).seed.nunique().tolist() == [10] * 5
+    of = {key: group.share for key, group in shares.groupby(["part", "gamma"])}
+    assert of["nearly right", 0].between(0.25, 0.5).all()  # "between a quarter and a half of the loss"
+    assert (of["background", 2] < 0.01).all() and (of["background", 0] > 0.1).all()  # "fewer than one in a hundred"
+    assert of["objects", 0].between(0.77, 0.84).all() and of["objects", 2].between(0.64, 0.76).all()  # "changes little"

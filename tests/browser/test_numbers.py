@@ -1,9 +1,9 @@
 """The numbers that a view shows are those of focal_lib, digit for digit, on 200 random settings of its controls."""
 
+import base64
 import json
 import random
 import re
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,8 @@ import torch
 from engines import built, live_pages
 
 from focal_lib import widgets
-from focal_lib.lab.data import load_example
-from focal_lib.lab.detection import dense_loss, detect, make_detector, make_scenes, train_detector
+from focal_lib.lab.detection import detect, make_detector, make_scenes
 from focal_lib.lab.stored_runs import load_curves
-from focal_lib.lab.training import train
 from focal_lib.widgets.view import percent, rounded
 
 ROOT = Path(__file__).parent.parent.parent
@@ -55,10 +53,25 @@ return argument.settings.map((setting) => {
 """
 
 
-def trained_batch():
-    """The batch of chapter 02."""
-    example = load_example()
-    return train(torch.nn.CrossEntropyLoss(), example, seed=0, device="cpu").logits(example.x_train), example.y_train
+def shipped(chapter, name):
+    """The state of a view that a chapter's page ships: its numbers may come from a network trained on any machine."""
+    notebook = json.loads((ROOT / "notebooks" / f"{chapter}.ipynb").read_text("utf-8"))
+    models = notebook["metadata"]["widgets"]["application/vnd.jupyter.widget-state+json"]["state"].values()
+    (state,) = [model["state"] for model in models if model["state"].get("name") == name]
+    return state
+
+
+def unpack(table):
+    """What ``focal_lib.widgets.view.pack`` was given, rounded: groups of 7 bits, signs in the lowest, two sums."""
+    numbers, number, shift = [], 0, 0
+    for byte in base64.b64decode(table["bytes"]):
+        number |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            numbers.append((number >> 1) ^ -(number & 1))
+            number = shift = 0
+    steps = np.array(numbers).reshape(table["shape"])
+    return steps.cumsum(0).cumsum(0) / 10 ** table["places"]
 
 
 def loss_curve(chance):
@@ -76,7 +89,26 @@ def loss_curve(chance):
 
 
 def batch_share(chance):
-    view = widgets.BatchShare(*trained_batch())
+    """The batch of chapter 02, by the numbers that its page ships; a made-up batch shows that those are the view's."""
+    target = torch.arange(8) % 4 // 3
+    view = widgets.BatchShare(torch.randn(8, 2, generator=torch.Generator().manual_seed(0)), target)
+    values = view.traits()
+    grid, alphas, mixes = values["gamma"].index, values["alpha"].values.index, values["preset"].values.index
+
+    def by(tables):
+        shares, counts, cumulative = (unpack(tables[name]) for name in ("shares", "counts", "cumulative"))
+        return (
+            lambda gamma, alpha, preset: np.stack(
+                [counts[mixes(preset)], *shares[grid(gamma), alphas(alpha), mixes(preset)]]
+            ),
+            lambda gamma: cumulative[grid(gamma)],
+        )
+
+    own = by(view._tables)
+    for gamma in (0.0, 2.0, 4.9):
+        np.testing.assert_allclose(own[0](gamma, 20, "1:1000"), view.shares(gamma, 20, "1:1000"), atol=0.00051)
+        np.testing.assert_allclose(own[1](gamma), view.cumulative(gamma), atol=0.00051)
+    view.shares, view.cumulative = by(shipped("02_loss_curve", "batch_share")["_tables"])
     for _ in range(SETTINGS):
         yield (
             view,
@@ -112,24 +144,27 @@ def training_runs(chance):
 
 def text_ranking(chance):
     """The notes that chapter 08 shows; their p_t comes from a network trained there."""
-    notebook = json.loads((ROOT / "notebooks" / "08_text.ipynb").read_text("utf-8"))
-    models = notebook["metadata"]["widgets"]["application/vnd.jupyter.widget-state+json"]["state"].values()
-    (facts,) = [model["state"]["_facts"] for model in models if model["state"].get("name") == "text_ranking"]
-    view = widgets.TextRanking(**facts)
+    view = widgets.TextRanking(**shipped("08_text", "text_ranking")["_facts"])
     for _ in range(SETTINGS):
         yield view, {"gamma": chance.randrange(51) / 10, "weighting": chance.choice(["none", "balanced"])}
 
 
 def cell_loss(chance):
-    """The image that chapter 09 shows, and the two networks, trained again."""
-    train, test = make_scenes(1000, seed=0), make_scenes(300, seed=10_000)
-    trained = make_detector(seed=0)
-    train_detector(trained, partial(dense_loss, alpha=0.25, gamma=1.0), train)
-    logits = {
-        "New network (π = 0.01)": detect(make_detector(seed=0), test.images[3:4])[0],
-        "Trained network": detect(trained, test.images)[3],
-    }
-    view = widgets.CellLoss(test.images[3, 0], logits, test.targets[3], test.counted[3])
+    """The image of chapter 09, by the numbers that its page ships; new networks show that those are the view's."""
+    scene = make_scenes(1, seed=0)
+    logits = {f"prior {prior}": detect(make_detector(0, prior), scene.images)[0] for prior in (0.01, 0.5)}
+    view = widgets.CellLoss(scene.images[0, 0], logits, scene.targets[0], scene.counted[0])
+
+    def by(tables):
+        parts = [unpack(tables[name]) for name in ("object", "worst", "rest")]
+        at = view.traits()["gamma"].index
+        return lambda _: [part[at(view.gamma), ("first", "second").index(view.network)] for part in parts]
+
+    for view.gamma, view.network in ((0.0, "first"), (2.0, "second"), (5.0, "first")):
+        expected = view.split(view.shares(view.gamma, view.network))
+        np.testing.assert_allclose(by(view._tables)(None), expected, atol=0.00051)
+    state = shipped("09_detection", "cell_loss")
+    view.split, view._facts = by(state["_tables"]), state["_facts"]
     for _ in range(SETTINGS):
         yield view, {"gamma": chance.randrange(11) / 2, "network": chance.choice(["first", "second"])}
 
