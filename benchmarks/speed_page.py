@@ -155,13 +155,24 @@ def busy_table(results):
     for name, found in (("quiet", quiet), ("busy", busy)):
         cells = ["{1:.2f} ({0:.2f}–{2:.2f})".format(*found[s]["time"]) if s in found else NOT_MEASURED for s in SIZES]
         lines.append([f"`{OURS}`, {name}", *cells])
+    for name in (REFERENCE, OURS):
+        rows = {
+            tuple(case["shape"]): row
+            for case in results.get("busy", {"cases": []})["cases"]
+            for row in case["losses"]
+            if row["loss"] == name
+        }
+        lines.append([f"`{name}`, busy, ms", *(str(rows[s]["ms"]) if s in rows else NOT_MEASURED for s in SIZES)])
     return table(["time", *map(size, SIZES)], lines)
 
 
 def busy_text(results):
     if (busy := results.get("busy")) is None:
         return NOT_MEASURED
-    return f"Measured on {busy['date']} with {busy['processes']} such processes; the load before was {busy['load']}."
+    return (
+        f"Measured on {busy['date']} with {busy['processes']} such processes. Before they started, the load was "
+        f"{busy['load']}: so many programs wanted the processor already."
+    )
 
 
 def ours(case):
