@@ -21,6 +21,18 @@ def last_line(result):
     return result.stderr.strip().splitlines()[-1]
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with what comes of the first master: the student notebook in s, the zip in z."""
+    folder = tmp_path_factory.mktemp("editions")
+    (folder / "masters").mkdir()
+    for name in (MASTERS[0], MASTERS[0].parent / "assignment.yml"):
+        shutil.copy(name, folder / "masters")
+    result = editions("--masters", folder / "masters", "--students", folder / "s", "--zips", folder / "z")
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
 @pytest.fixture
 def students(tmp_path):
     return shutil.copytree(STUDENTS[0].parent, tmp_path / "exercises")
@@ -54,15 +66,9 @@ def test_verify_fails_on_any_difference(students):
     assert not missing.exists()  # verifying writes nothing
 
 
-def test_one_master_becomes_a_notebook_without_and_a_zip_with_the_tests(tmp_path):
-    masters = tmp_path / "masters"
-    masters.mkdir()
-    shutil.copy(MASTERS[0], masters)
-    shutil.copy(MASTERS[0].parent / "assignment.yml", masters)
-    result = editions("--masters", masters, "--students", tmp_path / "s", "--zips", tmp_path / "z")
-    assert result.returncode == 0, result.stderr
-    assert (tmp_path / "s" / MASTERS[0].name).read_text() == STUDENTS[0].read_text()
-    with zipfile.ZipFile(tmp_path / "z" / f"{MASTERS[0].stem}.zip") as archive:
+def test_one_master_becomes_a_notebook_without_and_a_zip_with_the_tests(made):
+    assert (made / "s" / MASTERS[0].name).read_text() == STUDENTS[0].read_text()
+    with zipfile.ZipFile(made / "z" / f"{MASTERS[0].stem}.zip") as archive:
         names = set(archive.namelist())
         assert {f"tests/{part}.py" for part in ("predict", "expose", "fix")} | {"run_autograder", "setup.sh"} <= names
         assert b"exercise.check_fix(fixed_loss, seed=1).ok" in archive.read("tests/fix.py")
@@ -71,19 +77,14 @@ def test_one_master_becomes_a_notebook_without_and_a_zip_with_the_tests(tmp_path
 
 
 @pytest.mark.parametrize(("edition", "score"), [(MASTERS, 3), (STUDENTS, 0)])
-def test_the_zip_grades_as_gradescope_would(tmp_path, edition, score):
-    masters = tmp_path / "masters"
-    masters.mkdir()
-    for name in (MASTERS[0], MASTERS[0].parent / "assignment.yml"):
-        shutil.copy(name, masters)
-    assert editions("--masters", masters, "--students", tmp_path / "s", "--zips", tmp_path / "z").returncode == 0
+def test_the_zip_grades_as_gradescope_would(made, tmp_path, edition, score):
     words = [
         sys.executable,
         "-m",
         "otter",
         "run",
         "-a",
-        str(tmp_path / "z" / f"{MASTERS[0].stem}.zip"),
+        str(made / "z" / f"{MASTERS[0].stem}.zip"),
         "-o",
         str(tmp_path),
     ]
