@@ -25,7 +25,8 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 import remote  # noqa: E402
 import sandbox  # noqa: E402
 import workers  # noqa: E402
-from results import note, read_journal, rows, write_results  # noqa: E402
+from feedback import write_feedback  # noqa: E402
+from results import note, read_journal, rows_and_best, write_results  # noqa: E402
 from sandbox import one_line  # noqa: E402
 from sandbox_child import code_of  # noqa: E402
 from submissions import (  # noqa: E402
@@ -202,7 +203,17 @@ def main(root_too=False):
         "--seed", type=int, help="of the hidden random cases (default: a secret one, kept in grades.json)"
     )
     parser.add_argument("--cpu-seconds", type=int, default=20, help="that one submission may use (default: 20)")
+    parser.add_argument(
+        "--exercises",
+        nargs="+",
+        default=[],
+        metavar="SLUG",
+        help="what was set, such as 01_one_number: what is missing counts as 0 (default: what each handed in)",
+    )
     arguments = parser.parse_args()
+    known = sorted(path.stem for path in EXERCISES.glob("*.ipynb"))
+    if unknown := [slug for slug in arguments.exercises if slug not in known]:
+        parser.error(f"there is no exercise {unknown[0]!r}; there are {', '.join(known)}.")
     folder = arguments.submissions.resolve()
     if not folder.is_dir():
         parser.error(f"{arguments.submissions} is not a folder; expected one with a notebook or a folder per student.")
@@ -237,8 +248,10 @@ def grade_into(out, folder, arguments, parser):
             parser.error(f"{out} is in use: another grading of this class is running.")
         limits = sandbox.Limits(cpu_seconds=arguments.cpu_seconds)
         seed, results = grade_all(folder, journal, arguments.jobs, arguments.seed, limits)
-        write_results(rows(results), out, seed)
-    print(f"Wrote {out / 'grades.csv'} and grades.json.")
+        students = sorted(rows_and_best(results, arguments.exercises), key=lambda student: student[0]["student"])
+        write_results([row for row, _ in students], out, seed)
+        write_feedback(students, out / "feedback")
+    print(f"Wrote {out / 'grades.csv'}, grades.json and a page for each student in feedback.")
 
 
 if __name__ == "__main__":

@@ -53,8 +53,17 @@ def note(file, key, result):
 # --- one row a student ---------------------------------------------------------------------------------------------
 
 
-def rows(results):
+def rows(results, exercises=()):
     """One row a student: of several notebooks for one exercise, the one with the highest score counts."""
+    return [row for row, _ in rows_and_best(results, exercises)]
+
+
+def rows_and_best(results, exercises=()):
+    """(row, {slug: the result that counts}) of each student.
+
+    With ``exercises``, those of the assignment: what was not handed in counts as 0, what was not set does not count, so
+    that scores are comparable.
+    """
     students = {}
     for student, path, result in results:
         students.setdefault(student, []).append((path, result))
@@ -72,13 +81,18 @@ def rows(results):
             for part, (score, sentence) in result["parts"].items():
                 row[f"{slug} {part}"] = score
                 remarks += [] if score else [f"{slug} {part}: {sentence}"]
-        row["score"], row["of"] = sum(map(total, best.values())), 3 * len(best)
+        for slug in exercises:
+            if slug not in best:
+                row |= {f"{slug} {part}": 0 for part in ("predict", "expose", "fix")}
+                remarks.append(f"{slug}: not handed in.")
+        counted = {slug: result for slug, result in best.items() if not exercises or slug in exercises}
+        row["score"], row["of"] = sum(map(total, counted.values())), 3 * len(exercises or best)
         if not best:
             row["status"] = notebooks[0][1]["status"]
         if list(look.values()).count(look[student]) > 1:
             remarks.append("Another submission has the same name.")
         row["feedback"] = " ".join(remarks) or "All right."
-        yield row
+        yield row, counted
 
 
 def total(result):

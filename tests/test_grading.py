@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+import feedback
 import grade
 import pytest
 import results
@@ -334,3 +335,31 @@ def test_notebooks_beyond_the_cap_are_told(tmp_path):
 
 def test_no_place_of_this_machine_in_what_a_student_reads():
     assert grade.clean(f"File {ROOT}/x, {sys.prefix}/y \x1b[2J") == "File …/x, …/y  [2J"
+
+
+# --- what goes back ------------------------------------------------------------------------------------------------
+
+
+def test_scores_are_comparable_once_it_is_said_what_was_set():
+    slugs = ("01_one_number", "02_idle_alpha")
+    (row,) = results.rows([("ann", Path("a.ipynb"), result())], slugs)
+    assert (row["score"], row["of"], row["02_idle_alpha fix"]) == (1, 6, 0) and "not handed in" in row["feedback"]
+    (row,) = results.rows([("ann", Path("a.ipynb"), result())], slugs[1:])
+    assert (row["score"], row["of"]) == (0, 3)  # what was not set does not count
+
+
+def test_an_exercise_that_is_none_is_told(tmp_path):
+    code, _, errors = run(tmp_path, "--exercises", "01_one_nunber")
+    assert code == 2 and "there is no exercise '01_one_nunber'; there are 01_one_number" in errors
+
+
+def test_feedback_is_a_page_without_script_and_with_everything_escaped(tmp_path):
+    evil = "<script>alert(1)</script>\x1b\" onload='x'"
+    bad = result() | {"parts": {"fix": [0, evil], "predict": [1, "Right."]}}
+    students = results.rows_and_best([(f"../{evil}", Path("a.ipynb"), bad), ("ann", Path("b.ipynb"), result("no"))])
+    names = feedback.write_feedback(list(students), tmp_path / "feedback")
+    assert sorted(path.name for path in (tmp_path / "feedback").iterdir()) == sorted(names)
+    first, second = ((tmp_path / "feedback" / name).read_text() for name in names)
+    assert "<script" not in first and "&lt;script&gt;" in first and "\x1b" not in first and "http" not in first
+    assert "✗ <b>Fix.</b>" in first and "✓ <b>Predict.</b>" in first and "two minutes" in first
+    assert "<p>no</p>" in second
