@@ -11,7 +11,7 @@ INSTALL := tools/make_environment.sh
 # The parts of `make test`, in this order; each is a target of its own, such as test-browsers.
 STAGES := lint unit notebooks browsers grading timed
 TIMED := tests/browser/test_budget.py
-GRADING := $(wildcard tests/test_grading*.py)
+GRADING := $(wildcard tests/test_grading*.py tests/test_sandbox*.py)
 # Two processes with one thread each: more threads than cores would mostly wait for each other.
 PARALLEL := -m pytest --numprocesses 2
 # ARITHMETIC=plain or avx2: as on a processor of another family, where sums of floats differ in their last digits.
