@@ -1,0 +1,6 @@
+"""No progress bar: the page shows its own."""
+
+
+def tqdm(iterable=None, *_, **__):
+    """What it is given."""
+    return iterable
