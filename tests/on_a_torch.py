@@ -1,4 +1,4 @@
-"""Runs on whichever torch is first on the path: answers questions, one JSON line each, for tests/test_small_torch.py."""
+"""Runs on whichever torch comes first on the path: answers tests/test_small_torch.py, one JSON line a question."""
 
 import contextlib
 import io

@@ -4,21 +4,46 @@ Numbers are rounded as torch rounds them, so that its verdicts are those of real
 the two together. What it lacks says so by name.
 """
 
+# ruff: noqa: F401 (every name here is for others)
 import builtins
 import types
 
-from . import _absent, _autograd, _elementwise, _index, _make, _methods, _missing, _numbers, _reduce, _tensor
+from . import _absent, _autograd, _elementwise, _index, _make, _methods, _missing, _numbers, _reduce, _shape
 from ._autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from ._index import cat, concat, concatenate, stack, where
 from ._make import (
-    Generator, arange, as_tensor, empty, empty_like, eye, full, full_like, get_default_dtype, initial_seed, linspace,
-    logspace, manual_seed, ones, ones_like, rand, rand_like, randint, randn, randn_like, randperm, seed,
-    set_default_dtype, tensor, zeros, zeros_like,
+    Generator,
+    arange,
+    as_tensor,
+    empty,
+    empty_like,
+    eye,
+    full,
+    full_like,
+    get_default_dtype,
+    initial_seed,
+    linspace,
+    logspace,
+    manual_seed,
+    ones,
+    ones_like,
+    rand,
+    rand_like,
+    randint,
+    randn,
+    randn_like,
+    randperm,
+    seed,
+    set_default_dtype,
+    tensor,
+    zeros,
+    zeros_like,
 )  # fmt: skip
+from ._matrix import einsum
 from ._numbers import bfloat16, finfo, float16, float32, float64, iinfo, int8, int16, int32, int64, promote_types, uint8
 from ._print import set_printoptions
-from ._reduce import einsum
-from ._tensor import Size, Tensor, device
+from ._shape import Size, device
+from ._tensor import Tensor
 from ._views import expand
 
 _methods.attach()
@@ -54,7 +79,7 @@ def broadcast_shapes(*shapes):
     """The common shape."""
     out = Size()
     for shape in shapes:
-        out = _tensor.broadcast(out, Size(shape))
+        out = _shape.broadcast(out, Size(shape))
     return out
 
 
@@ -82,7 +107,9 @@ def _legacy(kind):
     """The old constructors, such as ``torch.FloatTensor([1, 2])``."""
 
     def make(*data):
-        return tensor(data[0], dtype=kind) if data and not isinstance(data[0], builtins.int) else zeros(*data, dtype=kind)
+        return (
+            tensor(data[0], dtype=kind) if data and not isinstance(data[0], builtins.int) else zeros(*data, dtype=kind)
+        )
 
     make.kind_made = kind
     return make
@@ -109,7 +136,11 @@ class autocast:
 
 
 cuda = types.SimpleNamespace(
-    is_available=lambda: False, device_count=lambda: 0, FloatTensor=None, empty_cache=lambda: None, synchronize=lambda *_: None
+    is_available=lambda: False,
+    device_count=lambda: 0,
+    FloatTensor=None,
+    empty_cache=lambda: None,
+    synchronize=lambda *_: None,
 )
 backends = types.SimpleNamespace(mps=types.SimpleNamespace(is_available=lambda: False))
 compiler = types.SimpleNamespace(is_compiling=lambda: False)
@@ -121,7 +152,9 @@ testing = types.SimpleNamespace()
 
 from . import autograd, nn, optim  # noqa: E402 (they need the names above)
 from .nn.functional import (  # noqa: E402
-    binary_cross_entropy_with_logits, cosine_similarity, logsigmoid,
+    binary_cross_entropy_with_logits,
+    cosine_similarity,
+    logsigmoid,
 )  # fmt: skip
 
 softmax_of, bool = _reduce.softmax, _numbers.bool_  # from here on, torch's bool

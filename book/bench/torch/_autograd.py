@@ -74,7 +74,8 @@ class Node:
 
     def __init__(self, name, dtype, edges, backward, saved=()):
         self.label, self.dtype, self.edges, self.backward = name, dtype, edges, backward
-        self.saved = [(t._s, t._s.version, t) for t in saved]
+        # What the step needs again: the numbers, their version, and the step they came from.
+        self.saved = [(t._s, t._s.version, t, t.grad_fn.label if t.grad_fn else name) for t in saved]
         self.freed = False
 
     def name(self):
@@ -120,16 +121,17 @@ def walk_back(outputs, seeds, retain):
                 "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or "
                 "if you need to access saved tensors after calling backward."
             )
-        for storage, version, tensor in node.saved:
+        for storage, version, tensor, label in node.saved:
             if storage.version != version:
+                label = label.removesuffix("Backward0")
                 kind = {"float32": "Float", "float64": "Double", "float16": "Half", "int64": "Long"}
                 raise RuntimeError(
                     "one of the variables needed for gradient computation has been modified by an inplace operation: "
                     f"[torch.{kind.get(tensor.dtype.name, 'BFloat16')}Tensor {list(tensor.shape)}]"
-                    f"{f', which is output 0 of {tensor.grad_fn.label},' if tensor.grad_fn else ''} is at version "
+                    f"{f', which is output 0 of {label},' if tensor.grad_fn else ','} is at version "
                     f"{storage.version}; expected version {version} instead. Hint: enable anomaly detection to find "
                     "the operation that failed to compute its gradient, with "
-                    "torch.autograd.set_detect_anomaly(True)."
+                    "torch.autograd.set_detect_anomaly(True, check_nan=False)."
                 )
         with no_grad():
             results = node.backward(found[id(node)])
@@ -253,7 +255,9 @@ class Function:
         out = result.detach()
         edges = [edge(t) if t is not None else None for t in inputs]
         out.requires_grad = True
-        out.grad_fn = Node(f"{cls.__name__}Backward", out.dtype, edges, walk, [t for t in ctx.saved_tensors if t is not None])
+        out.grad_fn = Node(
+            f"{cls.__name__}Backward", out.dtype, edges, walk, [t for t in ctx.saved_tensors if t is not None]
+        )
         return out
 
 

@@ -1,7 +1,9 @@
 """From one dtype or device to another."""
 
 from . import _numbers as N
-from ._tensor import CPU, Tensor, _wrap, device as device_, op, recorded
+from ._shape import CPU
+from ._shape import device as device_
+from ._tensor import Tensor, _wrap, op, recorded
 
 
 def _parts(args, dtype, device):

@@ -4,7 +4,8 @@ import math
 
 from . import _numbers as N
 from ._make import get_default_dtype, kind_of
-from ._tensor import Tensor, _wrap, broadcast, one_device, op, recorded, spread
+from ._shape import broadcast, spread
+from ._tensor import Tensor, _wrap, one_device, op, recorded
 
 
 def result_type(*operands):
@@ -139,6 +140,10 @@ def _floor_div(x, y):
     return N.div(x, y) if y == 0 else float(math.floor(x / y)) if math.isfinite(x / y) else x / y
 
 
+def _no_slope(*_):
+    raise RuntimeError("derivative for aten::floor_divide is not implemented")
+
+
 def _remainder(x, y):
     if y == 0:
         if isinstance(x, int) and isinstance(y, int):
@@ -168,9 +173,9 @@ true_div = binary(
     "div", "Div", N.div,
     (lambda g, x, y, r: N.div(g, y), lambda g, x, y, r: -g * N.div(N.div(x, y), y)), "xy", kind_for=_floating,
 )  # fmt: skip
-floor_divide = binary("floor_divide", "Floor", _floor_div, (lambda g, *_: 0.0, lambda g, *_: 0.0))
+floor_divide = binary("floor_divide", "FloorDivide", _floor_div, (_no_slope, _no_slope))
 remainder = binary(
-    "remainder", "Remainder", _remainder, (lambda g, *_: g, lambda g, x, y, r: -g * math.floor(N.div(x, y))), "xy"
+    "remainder", "Remainder", _remainder, (lambda g, *_: g, lambda g, x, y, r: -g * _floor_div(x, y)), "xy"
 )
 _pow = binary("pow", "Pow", _power, (_pow_slope_x, _pow_slope_y), "xyr")
 maximum = binary(
@@ -183,7 +188,8 @@ minimum = binary(
 )  # fmt: skip
 xlogy = binary(
     "xlogy", "Xlogy", lambda x, y: y if y != y else 0.0 if x == 0 else x * N.log(y),
-    (lambda g, x, y, r: 0.0 if x == 0 and y <= 0 else g * N.log(y), lambda g, x, y, r: N.div(g * x, y)), "xy", kind_for=_floating,
+    (lambda g, x, y, r: 0.0 if x == 0 and y <= 0 else g * N.log(y), lambda g, x, y, r: N.div(g * x, y)), "xy",
+    kind_for=_floating,
 )  # fmt: skip
 
 
@@ -244,7 +250,7 @@ def bits(name, f):
     def call(input, other):
         kind = result_type(input, other)
         if kind.kind == 2:
-            raise NotImplementedError(f'"{name}_cpu" not implemented for \'{_label(kind)}\'')
+            raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{_label(kind)}'")
         shape, where, x, y = flat_pair(input, other, kind)
         return _wrap(N.STORE[kind]([f(p, q) for p, q in zip(x, y, strict=True)]), shape, kind, where)
 
@@ -318,18 +324,27 @@ rsqrt = unary("rsqrt", "Rsqrt", lambda x: N.div(1.0, N.sqrt(x)), lambda g, x, r:
 reciprocal = unary("reciprocal", "Reciprocal", lambda x: N.div(1.0, x), lambda g, x, r: -g * r * r, "r")
 sigmoid = unary("sigmoid", "Sigmoid", N.sigmoid, lambda g, x, r: g * (1 - r) * r, "r")
 tanh = unary("tanh", "Tanh", math.tanh, lambda g, x, r: g * (1 - r * r), "r")
-sin = unary("sin", "Sin", N.trigonometric(math.sin), lambda g, x, r: g * math.cos(x))
-cos = unary("cos", "Cos", N.trigonometric(math.cos), lambda g, x, r: -g * math.sin(x))
+sin = unary("sin", "Sin", N.trigonometric(math.sin), lambda g, x, r: g * N.trigonometric(math.cos)(x))
+cos = unary("cos", "Cos", N.trigonometric(math.cos), lambda g, x, r: -g * N.trigonometric(math.sin)(x))
 erf = unary("erf", "Erf", math.erf, lambda g, x, r: g * 2 / math.sqrt(math.pi) * N.exp(-x * x))
 log_sigmoid = unary("logsigmoid", "LogSigmoid", lambda x: -N.softplus(-x), lambda g, x, r: g * N.sigmoid(-x))
 softplus_ = unary("softplus", "Softplus", N.softplus, lambda g, x, r: g * N.sigmoid(x))
 neg = unary("neg", "Neg", lambda x: -x, lambda g, x, r: -g, "", False)
 abs_ = unary("abs", "Abs", abs, lambda g, x, r: g * _sign(x), floats=False)
+logit = unary(
+    "logit",
+    "Logit",
+    lambda x: N.log(N.div(x, 1 - x)),
+    lambda g, x, r: N.div(g, x * (1 - x)) if 0 <= x <= 1 else math.nan,
+)
 square = unary("square", "Pow", lambda x: x * x, lambda g, x, r: 2 * g * x, floats=False)
 relu = unary("relu", "Relu", lambda x: x if x > 0 or x != x else type(x)(0), lambda g, x, r: g * (r > 0), "r", False)
 sign = unary("sign", "Sign", _sign, _none, "", False)
 floor, ceil = (unary(n, n.title(), _whole(getattr(math, n)), _none, "", False) for n in ("floor", "ceil"))
-round_, trunc = unary("round", "Round", _nearest, _none, "", False), unary("trunc", "Trunc", _whole(math.trunc), _none, "", False)
+round_, trunc = (
+    unary("round", "Round", _nearest, _none, "", False),
+    unary("trunc", "Trunc", _whole(math.trunc), _none, "", False),
+)
 
 
 def _flag(name, f):

@@ -1,15 +1,14 @@
 """Picking numbers and putting them together: where, gather, scatter, masks, cat, sorting."""
 
-import collections
 import math
 
 from . import _numbers as N
 from ._elementwise import result_type
 from ._make import tensor
 from ._missing import not_here
-from ._reduce import groups, lanes
-from ._tensor import Size, Tensor, _wrap, broadcast, dense, dim_of, one_device, op, positions, recorded, spread
-from ._views import expand, getitem, sizes, unsqueeze
+from ._shape import Size, broadcast, dense, dim_of, positions, spread
+from ._tensor import Tensor, _wrap, one_device, op, recorded
+from ._views import expand, getitem, unsqueeze
 
 
 def _back(g, on, t, shape):
@@ -64,7 +63,9 @@ def masked_fill(self, mask, value):
         raise RuntimeError(f"value cannot be converted to type int64_t without overflow: {value}")
     fill = value.to(self.dtype) if isinstance(value, Tensor) else tensor(value, dtype=self.dtype, device=self.device)
     if fill.ndim:
-        raise RuntimeError(f"masked_fill only supports a 0-dimensional value tensor, but got tensor with {fill.ndim} dimension(s).")
+        raise RuntimeError(
+            f"masked_fill only supports a 0-dimensional value tensor, but got tensor with {fill.ndim} dimension(s)."
+        )
     one_device(mask, self)
     return where(expand(mask, shape), fill, expand(self, shape))
 
@@ -118,8 +119,14 @@ def clamp(self, min=None, max=None):
     if isinstance(min, Tensor) or isinstance(max, Tensor):
         from ._elementwise import maximum, minimum
 
-        out = self if min is None else maximum(self, tensor(min, dtype=self.dtype) if not isinstance(min, Tensor) else min)
-        return out if max is None else minimum(out, tensor(max, dtype=self.dtype) if not isinstance(max, Tensor) else max)
+        out = (
+            self
+            if min is None
+            else maximum(self, tensor(min, dtype=self.dtype) if not isinstance(min, Tensor) else min)
+        )
+        return (
+            out if max is None else minimum(out, tensor(max, dtype=self.dtype) if not isinstance(max, Tensor) else max)
+        )
     from ._elementwise import number
 
     kind = result_type(self, *(b for b in (min, max) if b is not None))
@@ -155,9 +162,17 @@ def nan_to_num(input, nan=0.0, posinf=None, neginf=None):
 def _index_of(self, dim, index, name):
     """Where each number of ``index`` points to in the dense self."""
     if index.dtype not in (N.int64, N.int32):
-        raise RuntimeError(f"{name}(): Expected dtype int64 for index" if name == "gather" else f"{name}(): Expected dtype int32/int64 for index")  # noqa: E501
+        raise RuntimeError(
+            f"{name}(): Expected dtype int64 for index"
+            if name == "gather"
+            else f"{name}(): Expected dtype int32/int64 for index"
+        )
     if index.ndim != max(self.ndim, 0) and self.ndim:
-        raise RuntimeError("Index tensor must have the same number of dimensions as input tensor" if name == "gather" else "Index tensor must have the same number of dimensions as self tensor")  # noqa: E501
+        raise RuntimeError(
+            "Index tensor must have the same number of dimensions as input tensor"
+            if name == "gather"
+            else "Index tensor must have the same number of dimensions as self tensor"
+        )
     steps = dense(tuple(self.shape))
     for d, (n, m) in enumerate(zip(index.shape, self.shape, strict=True)):
         if d != dim and n > m:
@@ -214,6 +229,11 @@ def _scatter(self, dim, index, src, add):
     def back(g):
         found = [g if add else [0.0 if i in written else x for i, x in enumerate(g)]]
         if given:
+            if src.shape != index.shape:
+                raise RuntimeError(
+                    f"Function {'ScatterAdd' if add else 'Scatter'}Backward0 returned an invalid gradient at index 1 - "
+                    f"got {list(index.shape)} but expected shape compatible with {list(src.shape)}"
+                )
             mine = [0.0] * src.numel()
             for i, k in zip(at, seen, strict=True):
                 mine[k] = g[i]
@@ -247,6 +267,9 @@ def take(input, index):
 @op
 def bincount(input, weights=None, minlength=0):
     values = input._v()
+    if input.dtype.kind == 2:
+        label = "Double" if input.dtype is N.float64 else "Float"
+        raise NotImplementedError(f"\"bincount_cpu\" not implemented for '{label}'")
     if input.ndim != 1 or (values and min(values) < 0):
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
     counts = [0 if weights is None else 0.0] * max(minlength, max(values, default=-1) + 1)
@@ -324,144 +347,3 @@ def stack(tensors, dim=0):
                 f"{list(t.shape)} at entry {k}"
             )
     return cat([unsqueeze(t, dim) for t in tensors], dim)
-
-
-def _rearranged(self, where, shape, label):
-    x = self._v()
-
-    def back(g):
-        found = [0.0] * len(x)
-        for i, v in zip(where, g, strict=True):
-            found[i] += v
-        return [found]
-
-    return recorded(_wrap([x[i] for i in where], shape, self.dtype, self.device), label, (self,), back)
-
-
-@op
-def flip(self, *dims):
-    dims = [dim_of(d, self.ndim) for d in sizes(dims)]
-    steps = dense(tuple(self.shape))
-    start = sum((self.shape[d] - 1) * steps[d] for d in dims)
-    strides = tuple(-s if d in dims else s for d, s in enumerate(steps))
-    return _rearranged(self, positions(tuple(self.shape), strides, start), self.shape, "Flip")
-
-
-@op
-def roll(self, shifts, dims=None):
-    if dims is None:
-        return roll(self.reshape(-1), shifts, 0).reshape(self.shape)
-    if isinstance(dims, int):
-        dims = (dims,)
-        shifts = (shifts,) if isinstance(shifts, int) else shifts
-    out = self
-    for shift, dim in zip(shifts, dims, strict=True):
-        dim = dim_of(dim, self.ndim)
-        n = self.shape[dim]
-        out = index_select(out, dim, tensor([(i - shift) % n for i in range(n)]))
-    return out
-
-
-@op
-def repeat(self, *times):
-    times = sizes(times)
-    if len(times) < self.ndim:
-        raise RuntimeError(
-            "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
-        )
-    shape = (1,) * (len(times) - self.ndim) + tuple(self.shape)
-    steps = (0,) * (len(times) - self.ndim) + dense(tuple(self.shape))
-    out = tuple(n * k for n, k in zip(shape, times, strict=True))
-    where = [0]
-    for n, k, s in zip(shape, times, steps, strict=True):
-        where = [w + i % max(n, 1) * s for w in where for i in range(n * k)]
-    return _rearranged(self, where, out, "Repeat")
-
-
-def tile(self, *dims):
-    dims = sizes(dims)
-    return repeat(self, *(1,) * (self.ndim - len(dims)), *dims)
-
-
-@op
-def repeat_interleave(input, repeats, dim=None):
-    base, d = (input.reshape(-1), 0) if dim is None else (input, dim)
-    counts = repeats.tolist() if isinstance(repeats, Tensor) else repeats
-    n = base.shape[d]
-    counts = [counts] * n if isinstance(counts, int) else counts
-    return index_select(base, d, tensor([i for i, c in enumerate(counts) for _ in range(c)], dtype=N.int64))
-
-
-@op
-def tril(input, diagonal=0):
-    return _corner(input, lambda i, j: j - i <= diagonal)
-
-
-@op
-def triu(input, diagonal=0):
-    return _corner(input, lambda i, j: j - i >= diagonal)
-
-
-def _corner(input, keeps):
-    n, m = input.shape[-2:]
-    return input * tensor([[int(keeps(i, j)) for j in range(m)] for i in range(n)]).to(input.dtype)
-
-
-# ---- order
-
-_Sorted = collections.namedtuple("sort", ["values", "indices"])
-_Top = collections.namedtuple("topk", ["values", "indices"])
-
-
-def _ranked(self, dim, descending, k=None):
-    dim = dim_of(dim, self.ndim)
-    x, order = self._v(), []
-    for lane in lanes(self.shape, dim):
-        key = (lambda i, lane=lane: (x[lane[i]] == x[lane[i]], -x[lane[i]])) if descending else (
-            lambda i, lane=lane: (x[lane[i]] != x[lane[i]], x[lane[i]]))  # fmt: skip
-        order.append(sorted(range(len(lane)), key=key)[:k])
-    n = len(order[0])
-    rest = [m for d, m in enumerate(self.shape) if d != dim]
-    index = _wrap([i for row in order for i in row], (*rest, n), N.int64, self.device).movedim(-1, dim)
-    index = index.contiguous() if self.ndim else index.reshape(())
-    return gather(self, dim, index) if self.ndim else self, index
-
-
-@op
-def sort(input, dim=-1, descending=False, stable=False):
-    return _Sorted(*_ranked(input, dim, descending))
-
-
-@op
-def argsort(input, dim=-1, descending=False, stable=False):
-    return _ranked(input, dim, descending)[1]
-
-
-@op
-def topk(input, k, dim=-1, largest=True, sorted=True):
-    if k > input.shape[dim]:
-        raise RuntimeError("selected index k out of range")
-    return _Top(*_ranked(input, dim, largest, k))
-
-
-@op
-def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
-    if dim is not None:
-        raise not_here("torch.unique(dim=...)")
-    x = input._v()
-    found = list(dict.fromkeys(x)) if not sorted else __builtins_sorted(set(x))
-    out = [_wrap(found, (len(found),), input.dtype)]
-    if return_inverse:
-        out.append(_wrap([found.index(v) for v in x], input.shape, N.int64))
-    if return_counts:
-        out.append(_wrap([x.count(v) for v in found], (len(found),), N.int64))
-    return out[0] if len(out) == 1 else tuple(out)
-
-
-def __builtins_sorted(values):
-    import builtins
-
-    return builtins.sorted(values)
-
-
-_ = groups

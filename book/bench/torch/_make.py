@@ -6,7 +6,9 @@ import random
 from . import _numbers as N
 from ._autograd import no_grad
 from ._missing import not_here
-from ._tensor import CPU, Size, Tensor, _wrap, device as device_, op
+from ._shape import CPU, Size
+from ._shape import device as device_
+from ._tensor import Tensor, _wrap, op
 from ._views import sizes
 
 _default = [N.float32]

@@ -1,6 +1,13 @@
 """The methods and operators of a tensor: the functions of the other files, by their names there."""
 
-from . import _cast, _elementwise as E, _index as I, _make as M, _reduce as R, _views as V
+from . import _cast
+from . import _elementwise as E
+from . import _index as I
+from . import _make as M
+from . import _matrix as X
+from . import _order as O
+from . import _reduce as R
+from . import _views as V
 from ._tensor import Tensor
 from ._write import in_place
 
@@ -15,13 +22,15 @@ FUNCTIONS = {  # functions of torch that are methods of tensors too
     "divide": E.div, "true_divide": E.true_div, "greater": E.gt, "less": E.lt, "special_expit": E.sigmoid,
     **{name: getattr(R, name) for name in (
         "mean", "prod", "nansum", "var", "std", "norm", "logsumexp", "amax", "amin", "aminmax", "argmax", "argmin",
-        "count_nonzero", "softmax", "log_softmax", "cumsum", "matmul", "dot", "outer", "allclose", "isclose", "equal",
-        "median")},
-    "sum": R.sum_, "max": R.max_, "min": R.min_, "any": R.any_, "all": R.all_, "mm": R.matmul, "bmm": R.matmul, "mv": R.matmul,
+        "count_nonzero", "softmax", "log_softmax", "cumsum", "allclose", "isclose", "equal", "median")},
+    "matmul": X.matmul, "dot": X.dot, "outer": X.outer,
+    "sum": R.sum_, "max": R.max_, "min": R.min_, "any": R.any_, "all": R.all_, "mm": X.matmul,
+    "bmm": X.matmul, "mv": X.matmul,
     **{name: getattr(I, name) for name in (
         "masked_fill", "masked_select", "nonzero", "argwhere", "clamp", "clamp_min", "clamp_max", "nan_to_num",
-        "gather", "take_along_dim", "scatter", "scatter_add", "index_select", "take", "bincount", "flip", "roll",
-        "tile", "repeat_interleave", "tril", "triu", "sort", "argsort", "topk", "unique")},
+        "gather", "take_along_dim", "scatter", "scatter_add", "index_select", "take", "bincount")},
+    **{name: getattr(O, name) for name in (
+        "flip", "roll", "tile", "repeat_interleave", "tril", "triu", "sort", "argsort", "topk", "unique")},
     "clip": I.clamp,
     **{name: getattr(V, name) for name in (
         "reshape", "clone", "permute", "movedim", "transpose", "t", "unsqueeze", "squeeze", "flatten", "select",
@@ -33,15 +42,14 @@ METHODS = {
     **FUNCTIONS,
     **_cast.CASTS,
     "to": _cast.to, "type_as": _cast.type_as, "type": _cast.type_, "cpu": _cast.cpu, "cuda": _cast.cuda,
-    "where": I.where_method, "repeat": I.repeat, "view": V.view_, "contiguous": V.contiguous, "expand": V.expand,
+    "where": I.where_method, "repeat": O.repeat, "view": V.view_, "contiguous": V.contiguous, "expand": V.expand,
     "expand_as": V.expand_as, "new_zeros": M.new_zeros, "new_ones": M.new_ones, "new_full": M.new_full,
     "new_tensor": M.new_tensor, "uniform_": M.uniform_, "normal_": M.normal_,
 }  # fmt: skip
 
 
 def _logit(input, eps=None):
-    input = input if eps is None else I.clamp(input, eps, 1 - eps)
-    return E.log(input / (1 - input))
+    return E.logit(input if eps is None else I.clamp(input, eps, 1 - eps))
 
 
 def view_as(self, other):
@@ -121,7 +129,7 @@ def attach():
         setattr(Tensor, f"__i{name}__", in_place(function))
     for name in ("eq", "ne", "lt", "le", "gt", "ge"):
         setattr(Tensor, f"__{name}__", _operator(getattr(E, name)))
-    Tensor.__matmul__ = R.matmul
+    Tensor.__matmul__ = X.matmul
     Tensor.__neg__, Tensor.__abs__, Tensor.__invert__ = E.neg, E.abs_, E.bitwise_not
     Tensor.__pos__ = lambda self: self
     Tensor.__getitem__, Tensor.__setitem__ = V.getitem, V.setitem

@@ -4,10 +4,11 @@ import collections
 import math
 
 from . import _numbers as N
-from ._elementwise import _floating, abs_, exp, isfinite, log, pow as power, result_type, sqrt, sub
+from ._elementwise import abs_, result_type
+from ._elementwise import pow as power
 from ._missing import not_here
-from ._tensor import Size, Tensor, _wrap, dense, dim_of, one_device, op, positions, recorded
-from ._views import movedim, permute, reshape, unsqueeze
+from ._shape import Size, dense, dim_of, positions
+from ._tensor import Tensor, _wrap, op, recorded
 
 
 def lanes(shape, dim):
@@ -29,7 +30,9 @@ def groups(self, dim, keepdim):
     if len(set(dims)) < len(dims):
         raise RuntimeError(f"dim {dims[0]} appears multiple times in the list of dims")
     kept = [d for d in range(self.ndim) if d not in dims]
-    shape = Size((1 if d in dims else n for d, n in enumerate(self.shape)) if keepdim else (self.shape[d] for d in kept))
+    shape = Size(
+        (1 if d in dims else n for d, n in enumerate(self.shape)) if keepdim else (self.shape[d] for d in kept)
+    )
     if len(dims) == 1:
         return lanes(self.shape, dims[0]), shape
     steps = dense(tuple(self.shape))
@@ -104,10 +107,8 @@ def _nan_total(x):
     return _total([v for v in x if v == v])
 
 
-nansum = reduction("nansum", "Nansum", _nan_total, lambda g, x, r: [g if v == v else 0.0 for v in x])
-_lse = reduction(
-    "logsumexp", "Logsumexp", lambda x: _logsumexp(x), lambda g, x, r: [g * N.exp(v - r) for v in x], "x"
-)
+nansum = reduction("nansum", "Nansum", _ints(_nan_total), lambda g, x, r: [g if v == v else 0.0 for v in x], whole=True)
+_lse = reduction("logsumexp", "Logsumexp", lambda x: _logsumexp(x), lambda g, x, r: [g * N.exp(v - r) for v in x], "x")
 
 
 def _logsumexp(x):
@@ -116,19 +117,32 @@ def _logsumexp(x):
 
 
 def logsumexp(input, dim, keepdim=False):
-    return _lse(input, dim, keepdim)
+    return _lse(input if input.dtype.kind == 2 else input.float(), dim, keepdim)
 
 
-def var(input, dim=None, unbiased=True, keepdim=False, *, correction=None):
-    correction = int(unbiased) if correction is None else correction
-    where, _ = groups(input, dim, False)
-    n = len(where[0])
-    off = sub(input, mean(input, dim, True))
-    return sum_(off * off, dim, keepdim) / max(n - correction, 0)
+def _spread_of(name, label, f, slope):
+    @op
+    def call(input, dim=None, unbiased=True, keepdim=False, *, correction=None):
+        if input.dtype.kind != 2:
+            raise RuntimeError("std and var only support floating point and complex dtypes")
+        less = int(unbiased) if correction is None else correction
+
+        def back(g, x, r):
+            center, n = _mean_of(x), len(x) - less
+            return [slope(g, v - center, n, r) for v in x]
+
+        def value(x):
+            center = _mean_of(x)
+            return f(N.div(_total([(v - center) ** 2 for v in x]), float(len(x) - less)) if len(x) > less else math.nan)
+
+        return reduction(name, label, value, back, "x")(input, dim, keepdim)
+
+    call.__name__ = name
+    return call
 
 
-def std(input, dim=None, unbiased=True, keepdim=False, *, correction=None):
-    return sqrt(var(input, dim, unbiased, keepdim, correction=correction))
+var = _spread_of("var", "Var", lambda x: x, lambda g, off, n, r: N.div(2 * g * off, float(n)))
+std = _spread_of("std", "Std", N.sqrt, lambda g, off, n, r: 0.0 if r == 0 else N.div(g * off, n * r))
 
 
 def norm(input, p=2, dim=None, keepdim=False, dtype=None):
@@ -153,8 +167,17 @@ def _first(values, better):
     return best
 
 
+def several(name, *fields):
+    """The kind of tuple that a function with several results returns."""
+
+    def text(self):
+        return f"torch.return_types.{name}(" + ",".join(f"\n{k}={v!r}" for k, v in self._asdict().items()) + ")"
+
+    return type(name, (collections.namedtuple(name, fields),), {"__repr__": text, "__slots__": ()})
+
+
 def extreme(name, label, better):
-    Result = collections.namedtuple(name, ["values", "indices"])
+    Result = several(name, "values", "indices")
 
     @op
     def along(input, dim, keepdim=False):
@@ -200,6 +223,8 @@ def extreme(name, label, better):
 
     @op
     def arg(input, dim=None, keepdim=False):
+        if input.dtype is N.bool_:
+            raise RuntimeError(f"arg{name}(): does not support bool input")
         where, shape = groups(input, dim, keepdim)
         x = input._v()
         return _wrap([_first([x[i] for i in lane], better) for lane in where], shape, N.int64, input.device)
@@ -217,7 +242,7 @@ def _put(g, places, n):
 
 max_, amax, argmax = extreme("max", "Max", lambda a, b: a > b)
 min_, amin, argmin = extreme("min", "Min", lambda a, b: a < b)
-_Extremes = collections.namedtuple("aminmax", ["min", "max"])
+_Extremes = several("aminmax", "min", "max")
 
 
 @op
@@ -263,7 +288,7 @@ def along(name, label, f, slope, saves="r"):
         if dtype is not None:
             input = input.to(dtype)
         if input.dtype.kind != 2 and name != "cumsum":
-            raise NotImplementedError(f'"{name}_lastdim_kernel_impl" not implemented for \'{_label(input.dtype)}\'')
+            raise NotImplementedError(f"\"{name}_lastdim_kernel_impl\" not implemented for '{_label(input.dtype)}'")
         kind = N.int64 if input.dtype.kind != 2 else input.dtype
         x, where = input._v(), lanes(input.shape, dim)
         values = [0.0] * len(x)
@@ -322,74 +347,6 @@ log_softmax = along("log_softmax", "LogSoftmax", _log_softmax, _log_softmax_slop
 cumsum = along("cumsum", "Cumsum", _running, lambda g, r: _running(g[::-1])[::-1], "")
 
 
-# ---- products of matrices
-
-
-@op
-def matmul(input, other):
-    a, b = input, other
-    if not (a.ndim and b.ndim):
-        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {a.ndim}D and {b.ndim}D")
-    if a.dtype is not b.dtype:
-        names = {"float32": "float", "float64": "double", "float16": "c10::Half", "int64": "long int"}
-        raise RuntimeError(
-            f"expected m1 and m2 to have the same dtype, but got: {names.get(a.dtype.name, a.dtype.name)} != "
-            f"{names.get(b.dtype.name, b.dtype.name)}"
-        )
-    if a.ndim > 2 or b.ndim > 2:
-        return _batched(a, b)
-    left, right = (a if a.ndim == 2 else unsqueeze(a, 0)), (b if b.ndim == 2 else unsqueeze(b, 1))
-    out = _mm(left, right)
-    return reshape(out, *(a.shape[:-1] if a.ndim == 2 else ()), *(b.shape[1:] if b.ndim == 2 else ()))
-
-
-def _mm(a, b):
-    (n, k), (l, m) = a.shape, b.shape
-    if k != l:
-        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({n}x{k} and {l}x{m})")
-    x, y = a._v(), b._v()
-    rows = [x[i * k : (i + 1) * k] for i in range(n)]
-    columns = [y[j::m] for j in range(m)]
-    values = [_dot(r, c) for r in rows for c in columns]
-    result = _wrap(N.STORE[a.dtype](values), (n, m), a.dtype, one_device(a, b))
-
-    def back(g):
-        lines, ups = [g[i * m : (i + 1) * m] for i in range(n)], [g[j::m] for j in range(m)]
-        right = [y[i * m : (i + 1) * m] for i in range(k)]
-        return [
-            [_dot(line, r) for line in lines for r in right],
-            [_dot(x[i::k], up) for i in range(k) for up in ups],
-        ]
-
-    return recorded(result, "Mm", (a, b), back, [a, b])
-
-
-def _dot(x, y):
-    return sum(a * b for a, b in zip(x, y, strict=True)) if x else 0
-
-
-def _batched(a, b):
-    from ._index import stack
-
-    if a.ndim == 3 and b.ndim == 3 and len(a) == len(b):
-        return stack([matmul(x, y) for x, y in zip(a, b, strict=True)])
-    if a.ndim > 2 and b.ndim == 2:
-        return reshape(_mm(reshape(a, -1, a.shape[-1]), b), *a.shape[:-1], b.shape[-1])
-    raise not_here(f"matmul of shapes {tuple(a.shape)} and {tuple(b.shape)}")
-
-
-def dot(input, other):
-    return sum_(input * other)
-
-
-def outer(input, vec2):
-    return unsqueeze(input, 1) * vec2
-
-
-def einsum(*args):
-    raise not_here("torch.einsum")
-
-
 # ---- comparison of whole tensors
 
 
@@ -403,7 +360,9 @@ def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
 
 
 def _c(kind):
-    return {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16"}.get(kind.name, _label(kind))
+    return {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16"}.get(
+        kind.name, _label(kind)
+    )
 
 
 @op
@@ -423,7 +382,3 @@ def equal(input, other):
     if input.is_meta or other.is_meta:
         raise NotImplementedError("aten::equal: attempted to run this operator with Meta tensors")
     return input.shape == other.shape and all(a == b for a, b in zip(input._v(), other._v(), strict=True))
-
-
-__all__ = ["exp", "isfinite", "log", "movedim", "permute"]
-_ = _floating

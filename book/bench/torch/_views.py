@@ -4,7 +4,8 @@ import math
 
 from ._missing import not_here
 from ._numbers import rounded
-from ._tensor import Size, Tensor, _wrap, dense, dim_of, op, positions, recorded, view
+from ._shape import Size, dense, dim_of, positions
+from ._tensor import Tensor, _wrap, op, recorded, view
 
 
 def looked(base, look, name):
@@ -157,7 +158,9 @@ def expand(self, *shape):
             )
 
     def look(old, strides, offset):
-        steps = [0 if n == 1 and shape[i + extra] != 1 else s for i, (n, s) in enumerate(zip(old, strides, strict=True))]
+        steps = [
+            0 if n == 1 and shape[i + extra] != 1 else s for i, (n, s) in enumerate(zip(old, strides, strict=True))
+        ]
         return shape, [0] * extra + steps, offset
 
     return looked(self, look, "Expand")
@@ -233,7 +236,11 @@ def diagonal(self, offset=0, dim1=0, dim2=1):
 def _basic(self, key):
     """Apply what needs no copy of the key; the rest is [(dimension, index tensor)]."""
     key = key if isinstance(key, tuple) else (key,)
-    used = sum(1 if not isinstance(k, Tensor) or k.dtype.kind else k.ndim for k in key if k is not None and k is not ... and not isinstance(k, bool))  # noqa: E501
+    used = sum(
+        1 if not isinstance(k, Tensor) or k.dtype.kind else k.ndim
+        for k in key
+        if k is not None and k is not ... and not isinstance(k, bool)
+    )
     if used > self.ndim:
         raise IndexError(f"too many indices for tensor of dimension {self.ndim}")
     filled = []
@@ -247,6 +254,8 @@ def _basic(self, key):
             raise not_here("indexing with a bool")
         elif isinstance(k, slice):
             whole = k == slice(None)
+            if not all(x is None or hasattr(x, "__index__") for x in (k.start, k.stop, k.step)):
+                raise TypeError("slice indices must be integers or None or have an __index__ method")
             cut = slice(*(None if x is None else int(x) for x in (k.start, k.stop, k.step)))
             out, dim = (out if whole else slice_(out, dim, cut)), dim + 1
         elif isinstance(k, (list, range)) or (isinstance(k, Tensor) and (k.ndim or not k.dtype.kind)):
@@ -264,8 +273,10 @@ def _basic(self, key):
                 dim += 1
         elif hasattr(k, "__index__"):
             out = _picked(out, dim, k.__index__())
+        elif isinstance(k, str):
+            raise TypeError("new(): invalid data type 'str'")
         else:
-            raise TypeError(
+            raise IndexError(
                 "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices "
                 f"(got {type(k).__name__})"
             )
@@ -300,7 +311,7 @@ def _masked(self, dim, mask):
 
 def _gathered(self, indices):
     """Shape of self[indices], and where each of its numbers lies in the dense self."""
-    from ._tensor import broadcast, spread
+    from ._shape import broadcast, spread
 
     common = Size()
     for _, k in indices:

@@ -3,7 +3,8 @@
 from ._autograd import Node, _Mode, edge
 from ._missing import not_here
 from ._numbers import STORE
-from ._tensor import Tensor, broadcast, positions, spread
+from ._shape import broadcast, positions, spread
+from ._tensor import Tensor
 
 
 def _check(self):
@@ -84,7 +85,9 @@ def in_place(function):
         if result.requires_grad:
             node = result.grad_fn
             # What the step saved of its own result is the same numbers, at their new version.
-            node.saved = [(self._s, self._s.version, t) if t is result else (s, v, t) for s, v, t in node.saved]
+            node.saved = [
+                (self._s, self._s.version, t, n) if t is result else (s, v, t, n) for s, v, t, n in node.saved
+            ]
             self.__dict__.update(requires_grad=True, grad_fn=node)
         return self
 

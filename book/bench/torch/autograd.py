@@ -3,7 +3,15 @@
 import types
 
 from ._autograd import (
-    Function, backward, enable_grad, grad, inference_mode, is_grad_enabled, no_grad, once_differentiable, set_grad_enabled,
+    Function,
+    backward,
+    enable_grad,
+    grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    once_differentiable,
+    set_grad_enabled,
 )  # fmt: skip
 from ._missing import not_here
 from ._tensor import Tensor

@@ -5,9 +5,30 @@ import types
 
 from . import functional
 from .layers import (
-    GELU, BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, Dropout, Flatten, Identity, KLDivLoss, L1Loss, Linear,
-    LogSigmoid, LogSoftmax, ModuleDict, ModuleList, MSELoss, NLLLoss, ReLU, Sequential, Sigmoid, SiLU, Softmax, Tanh,
-    _Loss, _WeightedLoss,
+    GELU,
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    Dropout,
+    Flatten,
+    Identity,
+    KLDivLoss,
+    L1Loss,
+    Linear,
+    LogSigmoid,
+    LogSoftmax,
+    ModuleDict,
+    ModuleList,
+    MSELoss,
+    NLLLoss,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Tanh,
+    _Loss,
+    _WeightedLoss,
 )  # fmt: skip
 from .modules import Module, Parameter
 

@@ -3,14 +3,19 @@
 import math
 import warnings
 
-from .. import _elementwise as E, _index as I, _numbers as N, _reduce as R
+from .. import _elementwise as E
+from .. import _index as I
+from .. import _numbers as N
+from .. import _reduce as R
 from .._autograd import is_grad_enabled
 from .._index import one_hot
 from .._make import default_generator
+from .._matrix import matmul
 from .._missing import COLAB, not_here
-from .._tensor import Tensor, _wrap, one_device, recorded
+from .._tensor import Tensor, _wrap, one_device, op, recorded
 from .._views import movedim, reshape, unsqueeze
 
+EPSILON = N._round_32([1e-12])[0]
 REDUCTIONS = ("none", "mean", "sum")
 
 
@@ -94,7 +99,7 @@ def dropout(input, p=0.5, training=True, inplace=False):
 
 
 def linear(input, weight, bias=None):
-    out = R.matmul(input, weight.t())
+    out = matmul(input, weight.t())
     return out if bias is None else out + bias
 
 
@@ -166,7 +171,7 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
     values = [(t - 1) * max(N.log1p(-v), -100.0) - t * max(N.log(v), -100.0) for v, t in zip(a, y, strict=True)]
 
     def back(g):
-        slopes = [h * (v - t) / max((1 - v) * v, 1e-12) for h, v, t in zip(g, a, y, strict=True)]
+        slopes = [h * (v - t) / max((1 - v) * v, EPSILON) for h, v, t in zip(g, a, y, strict=True)]
         return [slopes, [h * (N.log1p(-v) - N.log(v)) for h, v in zip(g, a, strict=True)]]
 
     loss = recorded(
@@ -191,9 +196,8 @@ def nll_loss(
             f"Expected input batch_size ({input.shape[0]}) to match target batch_size "
             f"({target.shape[0] if target.ndim else 1})."
         )
-    if target.ndim != 1 and input.ndim == 2:
-        if input.shape[0] == target.shape[0]:
-            raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
+    if target.ndim != 1 and input.ndim == 2 and input.shape[0] == target.shape[0]:
+        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
     if input.shape[0] != target.shape[0]:
         raise ValueError(
             f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({target.shape[0]})."
@@ -208,18 +212,27 @@ def nll_loss(
     _class_indices(target)
     one_device(target, input)
     classes, y, shape = input.shape[1], target._v(), target.shape
+    if weight is not None and tuple(weight.shape) != (classes,) and input.ndim > 2:
+        raise RuntimeError("weight tensor should be defined either for all or no classes")
     if weight is not None and tuple(weight.shape) != (classes,):
         raise RuntimeError(
             f"weight tensor should be defined either for all {classes} classes or no classes but got weight tensor of "
             f"shape: {list(weight.shape)}"
         )
+    if weight is not None:
+        one_device(input, weight)
+    if weight is not None and weight.requires_grad and is_grad_enabled():
+        name = "nll_loss_forward" if input.ndim == 2 else "nll_loss2d_forward"
+        raise RuntimeError(
+            f"The function '{name}' is not differentiable with respect to argument 'weight'. This input cannot have "
+            "requires_grad True."
+        )
     if weight is not None and weight.dtype is not input.dtype:
         names = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long"}
         raise RuntimeError(
-            f"expected scalar type {names[input.dtype.name]} but found {names.get(weight.dtype.name, weight.dtype.name)}"
+            f"expected scalar type {names[input.dtype.name]} but found "
+            f"{names.get(weight.dtype.name, weight.dtype.name)}"
         )
-    if weight is not None:
-        one_device(input, weight)
     rows = _class_first(input)
     if not input.is_meta:
         for t in y:
@@ -254,7 +267,7 @@ def _class_indices(target):
     if target.dtype not in (N.int64, N.uint8):
         names = {"float32": "Float", "float64": "Double", "int32": "Int", "bool": "Bool", "float16": "Half"}
         raise RuntimeError(
-            f"expected scalar type Long but found {names.get(target.dtype.name, target.dtype.name)}"
+            f"expected target dtype to be Long or Byte, but got {names.get(target.dtype.name, target.dtype.name)}"
         )
 
 
@@ -280,6 +293,11 @@ def _soft_cross_entropy(input, target, weight, reduction, smoothing):
         raise RuntimeError(
             "Expected floating point type for target with class probabilities, got "
             f"{names.get(target.dtype.name, target.dtype.name)}"
+        )
+    if weight is not None and tuple(weight.shape) != (input.shape[1],):
+        raise RuntimeError(
+            f"cross_entropy: weight tensor should be defined either for all {input.shape[1]} classes or no classes but "
+            f"got weight tensor of shape: {list(weight.shape)}"
         )
     if smoothing:
         target = target * (1 - smoothing) + smoothing / input.shape[1]
@@ -327,4 +345,7 @@ def __getattr__(name):
     raise AttributeError(f"module 'torch.nn.functional' has no attribute '{name}'")
 
 
-_ = (is_grad_enabled, one_hot, not_here, Tensor)
+for _name, _function in list(globals().items()):
+    if callable(_function) and getattr(_function, "__module__", "") == __name__ and not _name.startswith("_"):
+        globals()[_name] = op(_function)
+_ = (one_hot, not_here, Tensor)

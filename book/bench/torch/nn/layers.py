@@ -76,7 +76,11 @@ def _activation(name, function):
 
 
 ReLU, Sigmoid, Tanh = _activation("ReLU", F.relu), _activation("Sigmoid", F.sigmoid), _activation("Tanh", F.tanh)
-GELU, SiLU, LogSigmoid = _activation("GELU", F.gelu), _activation("SiLU", F.silu), _activation("LogSigmoid", F.logsigmoid)
+GELU, SiLU, LogSigmoid = (
+    _activation("GELU", F.gelu),
+    _activation("SiLU", F.silu),
+    _activation("LogSigmoid", F.logsigmoid),
+)
 
 
 class Softmax(Module):

@@ -51,7 +51,10 @@ class Module:
             own["_parameters"][name] = None
         elif name in own.get("_buffers", ()):
             if value is not None and not isinstance(value, Tensor):
-                raise TypeError(f"cannot assign '{_kind(value)}' as buffer '{name}' (torch.Tensor or None expected)")
+                raise TypeError(
+                    f"cannot assign '{_kind(value)}' as buffer '{name}' (torch.nn.Buffer, torch.Tensor or None "
+                    "expected)"
+                )
             own["_buffers"][name] = value
         elif name in own.get("_modules", ()) and value is None:
             own["_modules"][name] = None
@@ -175,7 +178,9 @@ class Module:
     def to(self, *args, **kwargs):
         kinds = [a for a in (*args, kwargs.get("dtype")) if isinstance(a, N.dtype)]
         if kinds and kinds[0].kind != 2:
-            raise TypeError(f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={kinds[0]}")
+            raise TypeError(
+                f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={kinds[0]}"
+            )
 
         def move(t):
             if t.dtype.kind == 2:
