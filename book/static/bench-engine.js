@@ -1,0 +1,140 @@
+// The page's Python: loaded at the first question, kept in a worker, stopped when it takes too long.
+"use strict";
+
+globalThis.focalBench = (() => {
+  const base = document.currentScript.src.replace(/[^/]*$/, "bench/");
+  const LIMIT = 10_000; // milliseconds for one question
+  let parts = { worker: [], wasm: [], stdlib: [] };
+  let library, worker, ready, loading, asked = 0;
+  const waiting = new Map();
+  const watchers = new Set();
+
+  const tell = (state, share) => watchers.forEach((watch) => watch(state, share));
+  const script = (name) =>
+    new Promise((resolve, reject) => {
+      const element = document.createElement("script");
+      element.src = base + name;
+      element.onload = () => { element.remove(); resolve(); };
+      element.onerror = () => reject(new Error("A part of the page's Python did not load. Is there a connection? Try again."));
+      document.head.append(element);
+    });
+  const bytes = (texts) => {
+    const letters = atob(texts.join(""));
+    const found = new Uint8Array(letters.length);
+    for (let i = 0; i < letters.length; i += 1) found[i] = letters.charCodeAt(i);
+    return found;
+  };
+
+  async function load() {
+    tell("loading", 0);
+    await script("library.js");
+    for (let i = 0; i < library.parts; i += 1) {
+      await script(`part-${i}.js`);
+      tell("loading", (i + 1) / library.parts);
+    }
+    const text = new Blob([bytes(parts.worker)]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const kept = {
+      url: URL.createObjectURL(new Blob([await new Response(text).arrayBuffer()], { type: "text/javascript" })),
+      wasm: bytes(parts.wasm),
+      stdlib: bytes(parts.stdlib),
+    };
+    parts = undefined;
+    return kept;
+  }
+
+  function post(name, given, limit) {
+    return new Promise((resolve, reject) => {
+      const id = (asked += 1);
+      const timer = limit && setTimeout(() => halt(`It took longer than ${limit / 1000} s, and was stopped.`), limit);
+      waiting.set(id, { resolve, reject, timer });
+      worker.postMessage({ id, name, arguments: given });
+    });
+  }
+
+  async function begin() {
+    loading ??= load().catch((error) => { loading = undefined; throw error; });
+    const kept = await loading;
+    tell("starting");
+    worker = new Worker(kept.url, { type: "module" });
+    worker.onmessage = ({ data: { id, answer, failed } }) => {
+      const one = waiting.get(id);
+      if (!one) return;
+      waiting.delete(id);
+      clearTimeout(one.timer);
+      if (failed === undefined) one.resolve(answer);
+      else one.reject(new Error(failed));
+    };
+    worker.onerror = (event) => { event.preventDefault(); halt(event.message || "The page's Python did not start."); };
+    await post("start", { wasm: kept.wasm, stdlib: kept.stdlib, library: library.files });
+    tell("ready");
+  }
+
+  // End what runs; the next question starts a fresh Python.
+  function halt(why = "Stopped.") {
+    worker?.terminate();
+    worker = ready = undefined;
+    for (const one of waiting.values()) {
+      clearTimeout(one.timer);
+      one.reject(new Error(why));
+    }
+    waiting.clear();
+    tell("stopped");
+  }
+
+  async function ask(name, ...given) {
+    ready ??= begin().catch((error) => { ready = undefined; throw error; });
+    await ready;
+    tell("busy");
+    try {
+      return await post(name, given, LIMIT);
+    } finally {
+      tell("idle");
+    }
+  }
+
+  // A line that says what the engine does, with a bar and a stop button; returns its element.
+  function statusLine() {
+    const line = document.createElement("div");
+    line.className = "bench-status";
+    const text = document.createElement("span");
+    text.setAttribute("role", "status");
+    const bar = document.createElement("progress");
+    bar.setAttribute("aria-label", "Loading Python");
+    const stop = document.createElement("button");
+    stop.type = "button";
+    stop.textContent = "Stop";
+    stop.addEventListener("click", () => halt());
+    const words = {
+      loading: "Loading Python into this page, once (about 6 MB) …", starting: "Starting Python …",
+      busy: "Running your code …",
+    };
+    const show = (state, share) => {
+      text.textContent = words[state] ?? "";
+      bar.hidden = !["loading", "starting"].includes(state);
+      if (share === undefined) bar.removeAttribute("value");
+      else bar.value = share;
+      stop.hidden = state !== "busy";
+      line.hidden = !words[state];
+    };
+    show("idle");
+    watchers.add(show);
+    line.append(text, bar, stop);
+    return line;
+  }
+
+  return {
+    ask, halt, statusLine,
+    part: (i, name, text) => parts[name].push(text),
+    library: (contents) => { library = contents; },
+    data: () => JSON.parse(document.getElementById("bench-data").textContent),
+    element(tag, attributes = {}, ...children) {
+      const made = document.createElement(tag);
+      for (const [name, value] of Object.entries(attributes)) {
+        if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+        else if (value !== false && value !== undefined) made.setAttribute(name, value === true ? "" : value);
+      }
+      made.append(...children);
+      return made;
+    },
+  };
+})();
