@@ -24,7 +24,7 @@ CHECK_PAGE = "book/check"
 LEFT_OUT = re.compile(
     r"(asyncio/(?!__init__|base_|events|exceptions|format_|futures|graph|coroutines|constants|locks|log|mixins|protocols"
     r"|queues|runners|sslproto|staggered|streams|subprocess|taskgroups|tasks|threads|timeouts|tools|transports|trsock"
-    r"|unix_|windows|selector|proactor)|unittest|xmlrpc|wsgiref|multiprocessing|concurrent/interpreters|email|http"
+    r"|unix_|windows|selector|proactor)|unittest|xmlrpc|wsgiref|multiprocessing|concurrent/interpreters|http"
     r"|xml|sqlite3|dbm|curses|ensurepip|idlelib|tkinter|turtle|pydoc|pdb|doctest|mailbox|imaplib|smtplib|poplib|ftplib"
     r"|tarfile|_pyrepl|pickletools|pyclbr|optparse|ipaddress|configparser|cgi|sysconfig/__main__|logging/(config|handlers)"
     r"|profile|cProfile|pstats|trace\.|venv|zipapp|statistics|plistlib|_pydecimal|nntplib|telnetlib|uuid|wave|mimetypes"
@@ -32,7 +32,8 @@ LEFT_OUT = re.compile(
 )
 POLICY = (
     "default-src 'self' file: data: blob:; script-src 'self' file: blob: 'unsafe-inline' 'wasm-unsafe-eval'; "
-    "style-src 'self' file: 'unsafe-inline'; connect-src 'none'; object-src 'none'; base-uri 'self'; form-action 'self' file:"
+    "style-src 'self' file: 'unsafe-inline'; connect-src 'none'; object-src 'none'; "
+    "base-uri 'self'; form-action 'self' file:"
 )
 
 
@@ -47,7 +48,10 @@ def runtime():
 def smaller_library(data):
     """Python's own library, without what no loss needs."""
     out = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as new:
+    with (
+        zipfile.ZipFile(io.BytesIO(data)) as old,
+        zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as new,
+    ):
         for item in old.infolist():
             if not LEFT_OUT.match(item.filename):
                 new.writestr(zipfile.ZipInfo(item.filename), old.read(item), zipfile.ZIP_DEFLATED, 9)
@@ -55,14 +59,20 @@ def smaller_library(data):
 
 
 def worker_text(folder):
-    """One module for the worker: Pyodide's two scripts, and ours."""
+    """One script for the worker: Pyodide's two modules between ours.
+
+    A classic script, as browsers start no module from a page that was opened from a file.
+    """
     loader = (folder / "pyodide.mjs").read_text()
     loader, found = re.subn(r"export\{(\w+) as loadPyodide,\w+ as version\};", r"const loadPyodide=\1;", loader)
     core, also = re.subn(r"export default _createPyodideModule;", "", (folder / "pyodide.asm.mjs").read_text())
     if not found == also == 1:
         raise ConfigError("pyodide's scripts end otherwise than book/_ext/bench.py expects")
     loader = re.sub(r"//# source.*", "", loader)
-    return f"{core}\n{loader}\n{(ROOT / 'book' / 'bench' / 'worker.js').read_text()}"
+    lock = {k: v for k, v in json.loads((folder / "pyodide-lock.json").read_text()).items() if k != "packages"}
+    walls, ours = ((ROOT / "book" / "bench" / name).read_text() for name in ("walls.js", "worker.js"))
+    core, loader = (text.replace("import.meta.url", '"https://bench.invalid/"') for text in (core, loader))
+    return f"{walls}\nconst LOCK = {json.dumps(lock)};\n{core}\n{loader}\n{ours}"
 
 
 def python_files():
@@ -124,7 +134,18 @@ def exercise_of(cells):
         "binary": "binary=True" in code[start],
         "stub": code[fixing - 1],
         "name": re.search(r"exercise\.fix\((\w+)", code[fixing])[1],
+        "arguments": arguments(code[fixing - 1]),
     }
+
+
+def arguments(stub):
+    """The settings of the code to mend, but for logits and labels; a module may move to another device too."""
+    thing = ast.parse(stub).body[-1]
+    is_class = isinstance(thing, ast.ClassDef)
+    defined = [d for d in (thing.body if is_class else [thing]) if isinstance(d, ast.FunctionDef)]
+    names = [a.arg for d in defined for a in (*d.args.args, *d.args.kwonlyargs)]
+    names = [n for n in dict.fromkeys(names) if n in ("alpha", "gamma", "reduction", "ignore_index")]
+    return names + (["device"] if is_class else [])
 
 
 def place(app, pagename, templatename, context, doctree):
@@ -140,7 +161,9 @@ def place(app, pagename, templatename, context, doctree):
     for name in ("engine", "editor", "exercise" if exercise else "check"):
         app.add_js_file(f"bench-{name}.js", loading_method="defer")
     app.add_css_file("bench.css")
-    context["metatags"] = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">' + context.get("metatags", "")
+    context["metatags"] = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">' + context.get(
+        "metatags", ""
+    )
 
 
 def examples():
@@ -157,12 +180,12 @@ def examples():
     return found
 
 
-FIVE_LINES = '''def focal_loss(logits, target, gamma=2.0):
+FIVE_LINES = """def focal_loss(logits, target, gamma=2.0):
     ce = nn.CrossEntropyLoss()(logits, target)
     p_t = torch.exp(-ce)
     loss = (1 - p_t) ** gamma * ce
     return loss.mean()
-'''
+"""
 
 
 def setup(app):

@@ -115,9 +115,9 @@ def losses_in(source, space):
     found = []
     for node in ast.parse(source).body:
         thing = space.get(getattr(node, "name", None))
-        if inspect.isclass(thing) and issubclass(thing, nn.Module):
-            found.append(node.name)
-        elif inspect.isfunction(thing) and len(inspect.signature(thing).parameters) >= 2:
+        if (inspect.isclass(thing) and issubclass(thing, nn.Module)) or (
+            inspect.isfunction(thing) and len(inspect.signature(thing).parameters) >= 2
+        ):
             found.append(node.name)
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             name = node.targets[0].id

@@ -1,4 +1,4 @@
-// The end of the worker's module: Pyodide's own text stands before it. One Python, no network, no storage.
+// The end of the worker's script: walls.js and Pyodide's own text stand before it. One Python for the reader's code.
 const files = {};
 const kinds = { wasm: "application/wasm", zip: "application/zip" };
 self.fetch = async (url) => {
@@ -6,18 +6,6 @@ self.fetch = async (url) => {
   if (!files[name]) throw new TypeError("The page's Python has no network.");
   return new Response(files[name], { headers: { "Content-Type": kinds[name.split(".").pop()] ?? "text/plain" } });
 };
-// What a reader's code could reach the site's other pages or the network with is gone before it runs.
-const gone = ["indexedDB", "caches", "XMLHttpRequest", "WebSocket", "EventSource", "BroadcastChannel", "Worker",
-  "WebTransport", "importScripts", "cookieStore", "webkitRequestFileSystem", "SharedWorker"];
-for (const name of gone) {
-  for (let owner = self; owner; owner = Object.getPrototypeOf(owner)) {
-    try { delete owner[name]; } catch { /* stays, and is hidden by the next line */ }
-  }
-  try { Object.defineProperty(self, name, { value: undefined, configurable: false }); } catch { /* not here at all */ }
-}
-try { Object.defineProperty(Navigator.prototype, "storage", { value: undefined }); } catch { /* no such thing */ }
-try { Object.defineProperty(WorkerNavigator.prototype, "storage", { value: undefined }); } catch { /* no such thing */ }
-
 let python;
 const plain = async (bytes) =>
   new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer());
@@ -28,11 +16,10 @@ async function start({ wasm, stdlib, library }) {
   const { setTimeout, clearTimeout, setInterval, clearInterval, Object: object, Array: array } = self;
   python = await loadPyodide({
     indexURL: "https://bench.invalid/",
-    lockFileContents: { info: { abi_version: "", arch: "", platform: "", version: "", python: "" }, packages: {} },
+    lockFileContents: { ...LOCK, packages: {} }, // no packages: Python alone
     packageBaseUrl: "https://bench.invalid/",
     createPyodideModule: _createPyodideModule,
     jsglobals: { setTimeout, clearTimeout, setInterval, clearInterval, Object: object, Array: array },
-    checkAPIVersion: false,
   });
   for (const [path, text] of Object.entries(library)) {
     python.FS.mkdirTree(`/lib/bench/${path}`.replace(/\/[^/]*$/, ""));

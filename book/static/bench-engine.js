@@ -55,7 +55,7 @@ globalThis.focalBench = (() => {
     loading ??= load().catch((error) => { loading = undefined; throw error; });
     const kept = await loading;
     tell("starting");
-    worker = new Worker(kept.url, { type: "module" });
+    worker = new Worker(kept.url);
     worker.onmessage = ({ data: { id, answer, failed } }) => {
       const one = waiting.get(id);
       if (!one) return;
