@@ -48,18 +48,23 @@ help:
 	@echo "make lock       pin what is installed now in requirements/constraints.txt"
 	@echo "make clean      remove the environment and everything built"
 
+define NODE_PACKAGES
+@mkdir -p $(VENV)/node
+@cp requirements/node/*.json $(VENV)/node
+@$(BIN)/npm ci --prefix $(VENV)/node --no-audit --no-fund --loglevel=error || { echo "npm could not install the pages' Python and the checker of the workflows; is there a network? Run the same command again." >&2; exit 1; }
+endef
+
 $(VENV)/book-ready: requirements/book.txt requirements/constraints.txt pyproject.toml $(wildcard requirements/node/*.json)
 	@$(INSTALL) $(VENV) -r requirements/book.txt
 	@$(INSTALL) $(VENV) --no-deps --editable .
-	@mkdir -p $(VENV)/node
-	@cp requirements/node/*.json $(VENV)/node
-	@$(BIN)/npm ci --prefix $(VENV)/node --no-audit --no-fund --loglevel=error || { echo "npm could not install the pages' Python and the checker of the workflows; is there a network? Run the same command again." >&2; exit 1; }
+	$(NODE_PACKAGES)
 	@touch $@
 
 $(VENV)/all-ready: $(VENV)/book-ready requirements.txt $(PARTS)
 	@$(INSTALL) $(VENV) -r requirements.txt
 	@# Once more, because an environment whose set-up was interrupted starts from nothing.
 	@$(INSTALL) $(VENV) --no-deps --editable .
+	$(NODE_PACKAGES)
 	@touch $(VENV)/book-ready $@
 
 $(COLAB)/ready: requirements/colab.txt

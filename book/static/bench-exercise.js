@@ -29,7 +29,6 @@
 
   // ---- asking: the exercise's own cells run once in each fresh Python
   let opened;
-  addEventListener("focalbench-stopped", () => { opened = undefined; });
   async function question(name, ...given) {
     opened ??= ask("open_exercise", task.cells).catch((error) => { opened = undefined; throw error; });
     await opened;
