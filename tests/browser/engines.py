@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -114,6 +115,15 @@ def served_site():
         server.server_close()
 
 
+def until(holds, limit=30, pause=lambda ms: time.sleep(ms / 1000)):
+    """Wait until a condition holds; TimeoutError after so many seconds."""
+    end = time.monotonic() + limit
+    while not holds():
+        if time.monotonic() > end:
+            raise TimeoutError(f"not within {limit} s")
+        pause(30)
+
+
 class PlaywrightPage:
     """One page of Chromium or Firefox, with what went wrong on it."""
 
@@ -131,7 +141,8 @@ class PlaywrightPage:
 
     def open(self, url):
         self.page.goto(url)
-        self.page.wait_for_function(AWAKE)
+        # Asked again and again from here: wait_for_function is eval, which pages with a bench forbid.
+        until(lambda: self.page.evaluate(AWAKE), pause=self.page.wait_for_timeout)
 
     def run(self, script, argument=None):
         return self.page.evaluate(f"(argument) => {{ {script} }}", argument)

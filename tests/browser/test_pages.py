@@ -5,7 +5,7 @@ import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from engines import PlaywrightPage, built, live_pages, pages
+from engines import PlaywrightPage, built, live_pages, pages, until
 
 PHONE = {"width": 390, "height": 844}
 STATE = r'(<script type="application/vnd.jupyter.widget-state\+json">)(.*?)(</script>)'
@@ -49,7 +49,9 @@ def test_page_is_accessible_and_quiet(chromium, site, page):
         assert violations(opened) == [], ("light", width)
         opened.page.emulate_media(color_scheme="dark")
         dark = "document.documentElement.dataset.theme === 'dark' && document.getAnimations().length === 0"
-        opened.page.wait_for_function(dark)  # the theme changes a moment later, and buttons fade to their new colour
+        until(
+            lambda: opened.run(f"return {dark}"), pause=opened.page.wait_for_timeout
+        )  # the theme changes a moment later, and buttons fade to their new colour
         assert violations(opened) == [], ("dark", width)
         context.close()
 
