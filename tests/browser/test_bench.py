@@ -1,14 +1,18 @@
 """The bench in the page, in three engines, from a server and from a file: it answers, it stops, it keeps to itself."""
 
+import base64
+import gzip
 import json
 import re
 import time
 
 import pytest
 from engines import ROOT, SITE, PlaywrightPage, built, until
+from exercise_notebooks import MASTERS, code_cells
 
 CHECK, EXERCISE = "book/check", "notebooks/exercises/01_one_number"
 BUSY = "[...document.querySelectorAll('.bench-go')].some((button) => button.disabled)"
+TAP = "document.querySelectorAll(argument.where).forEach((one, i) => { if (argument.which.includes(i)) one.click(); })"
 SET = """
 const area = document.querySelector(argument.where + ' textarea');
 area.value = argument.text;
@@ -57,12 +61,10 @@ def test_a_pasted_loss_is_judged(engine_page, address):
 def test_an_exercise_is_solved_on_its_page(engine_page, address):
     engine_page.open(address(EXERCISE))
     sections = "section[aria-label^='{}']".format
-    engine_page.run("document.querySelectorAll(argument).forEach((box, i) => { if (i % 2 === 0 && i < 4) box.click(); })",
-                    sections("Predict") + " input")  # fmt: skip
+    engine_page.run(TAP, {"where": sections("Predict") + " input", "which": [0, 2]})
     answer, _ = press(engine_page, sections("Predict"))
     assert "✓ Right. A:" in answer
-    engine_page.run("[...document.querySelectorAll(argument + ' button')].find((b) => b.textContent === '+ row').click()",
-                    sections("Expose"))  # fmt: skip
+    engine_page.run(TAP, {"where": sections("Expose") + " button", "which": [0]})  # + row
     engine_page.run(
         "const cell = document.querySelector(argument + ' td input'); cell.value = '3';", sections("Expose")
     )
@@ -147,8 +149,6 @@ def test_code_from_a_link_waits_for_check_and_reaches_nothing(chromium, site):
         "    found.append('run_js')\nexcept Exception:\n    pass\n"
         "raise ValueError(f'found {found} <img src=x onerror=alert(1)>')\n"
     )
-    import base64
-
     code = base64.urlsafe_b64encode(hostile.encode()).decode().rstrip("=")
     context = chromium.new_context()
     opened = PlaywrightPage(context)
@@ -181,15 +181,11 @@ def test_links_carry_the_code(open_page):
 
 
 def test_what_is_loaded_is_within_its_budget():
-    import gzip
-
     total = sum(len(gzip.compress(path.read_bytes(), 6)) for path in (SITE / "_static" / "bench").iterdir())
     assert 3e6 < total < 7e6
 
 
 def test_no_solution_is_shipped():
-    from exercise_notebooks import MASTERS, code_cells
-
     shipped = (SITE / "_static" / "bench" / "library.js").read_text()
     pages = "".join((SITE / "notebooks" / "exercises" / f"{path.stem}.html").read_text() for path in MASTERS)
     data = "".join(re.findall(r'id="bench-data"[^>]*>(.*?)</script>', pages, re.S))

@@ -1,5 +1,6 @@
 """Every page for every reader: no errors, nothing from elsewhere, accessible, and whole when a view fails."""
 
+import functools
 import json
 import re
 
@@ -7,6 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from engines import PlaywrightPage, built, live_pages, pages, until
 
+DARK = "return document.documentElement.dataset.theme === 'dark' && document.getAnimations().length === 0"
 PHONE = {"width": 390, "height": 844}
 STATE = r'(<script type="application/vnd.jupyter.widget-state\+json">)(.*?)(</script>)'
 
@@ -48,10 +50,8 @@ def test_page_is_accessible_and_quiet(chromium, site, page):
         assert opened.troubles == []  # asked before axe runs: it looks for style sheets of its own
         assert violations(opened) == [], ("light", width)
         opened.page.emulate_media(color_scheme="dark")
-        dark = "document.documentElement.dataset.theme === 'dark' && document.getAnimations().length === 0"
-        until(
-            lambda: opened.run(f"return {dark}"), pause=opened.page.wait_for_timeout
-        )  # the theme changes a moment later, and buttons fade to their new colour
+        # The theme changes a moment later, and buttons fade to their new colour.
+        until(functools.partial(opened.run, DARK), pause=opened.page.wait_for_timeout)
         assert violations(opened) == [], ("dark", width)
         context.close()
 
