@@ -109,7 +109,9 @@ globalThis.focalBench = (() => {
       busy: "Running your code …",
     };
     const show = (state, share) => {
-      text.textContent = words[state] ?? "";
+      // Only beside the question that was asked: four lines would be read out four times.
+      if (!line.closest(".bench")?.querySelector(".bench-go:disabled")) state = "idle";
+      if (text.textContent !== (words[state] ?? "")) text.textContent = words[state] ?? "";
       bar.hidden = !["loading", "starting"].includes(state);
       if (share === undefined) bar.removeAttribute("value");
       else bar.value = share;
