@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 LIBRARY = ["__init__", "losses", "_*", "bugs/*", "diagnosis/*", "exercises/*"]
 CHUNK = 700_000  # base64 letters in one script: as many steps has the progress bar
 CHECK_PAGE = "book/check"
+SITES = ("html", "dirhtml")  # an e-book runs no Python
 # Parts of Python's library that no loss needs.
 LEFT_OUT = re.compile(
     r"(asyncio/(?!__init__|base_|events|exceptions|format_|futures|graph|coroutines|constants|locks|log|mixins|protocols"
@@ -88,7 +89,7 @@ def python_files():
 
 def write(app, exception):
     """The scripts, beside the other static files."""
-    if exception or app.builder.format != "html":
+    if exception or app.builder.name not in SITES:
         return
     folder, out = runtime(), Path(app.outdir, "_static", "bench")
     out.mkdir(parents=True, exist_ok=True)
@@ -150,8 +151,8 @@ def arguments(stub):
 
 def place(app, pagename, templatename, context, doctree):
     """On the pages that have a bench: its scripts, what they need to know, and the policy they live with."""
-    exercise = re.fullmatch(r"notebooks/exercises/\w+", pagename)
-    if not (exercise or pagename == CHECK_PAGE):
+    exercise = app.builder.name in SITES and re.fullmatch(r"notebooks/exercises/\w+", pagename)
+    if not (exercise or (app.builder.name in SITES and pagename == CHECK_PAGE)):
         return
     data = exercise_of(notebook(app, pagename)["cells"]) if exercise else {"examples": examples()}
     if exercise:
