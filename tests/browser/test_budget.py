@@ -4,8 +4,9 @@ The times are those of a machine that does nothing else, so these tests run by t
 """
 
 import pytest
-from engines import live_pages
+from engines import PlaywrightPage, live_pages
 from live_views import FAST, LIMITS, input_to_paint, layout_shift, measure, over, time_until_alive
+from test_bench import CHECK, press, write
 
 
 @pytest.mark.parametrize("page", live_pages())
@@ -27,3 +28,19 @@ def test_a_clumsy_page_is_over_every_limit(chromium, site):
         "gzip bytes": LIMITS["gzip bytes"] + 1,
     }
     assert set(over(measured)) == set(LIMITS)
+
+
+def test_verdicts_of_the_bench_are_quick(chromium, site):
+    """The first one with all that is loaded for it; then a full diagnosis of another faulty loss, and one again."""
+    context = chromium.new_context()
+    page = PlaywrightPage(context)
+    page.open(f"{site}/{CHECK}.html")
+    seconds = []
+    for power in (2, 3, 3):
+        write(page, f"def loss(input, target):\n    return F.cross_entropy(input, target) ** {power}\n")
+        answer, took = press(page, "#check-bench")
+        assert "gives_the_golden_numbers" in answer
+        seconds.append(took)
+    print(seconds)
+    assert seconds[0] <= 12 and seconds[1] <= 5 and seconds[2] <= 1
+    context.close()
