@@ -13,8 +13,8 @@ focalBench.editor = (start, label, key) => {
     class: "bench-area", spellcheck: "false", autocapitalize: "off", autocomplete: "off", autocorrect: "off",
     wrap: "off", "aria-label": label,
   });
-  const paint = element("pre", { "aria-hidden": "true", class: "bench-paint" });
-  const numbers = element("pre", { "aria-hidden": "true", class: "bench-numbers" });
+  const paint = element("div", { "aria-hidden": "true", class: "bench-paint" });
+  const numbers = element("div", { "aria-hidden": "true", class: "bench-numbers" });
   const changes = element("div", { class: "bench-diff", hidden: true });
 
   function show() {
