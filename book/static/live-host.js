@@ -11,7 +11,7 @@
 
   // What the address says about one trait, if the trait may be that.
   function allowed(text, limits) {
-    if (limits === "yes or no") return { true: true, false: false }[text];
+    if (limits === "yes or no") return [true, false].find((value) => String(value) === text);
     if (Array.isArray(limits)) return limits.find((value) => String(value) === text);
     const number = text.trim() === "" ? NaN : Number(text);
     if (!(number >= limits.low && number <= limits.high)) return undefined;

@@ -162,6 +162,19 @@ def test_motion_only_for_those_who_want_it(open_page, page):
 
 
 @pytest.mark.parametrize("page", live_pages())
+def test_the_address_sets_nothing_that_a_control_could_not(open_page, page):
+    """A word that every object of JavaScript knows is no value: the link to the view does not repeat it."""
+    views = json.loads(re.search(STATE, built(page).read_text(), re.S)[2])["state"].values()
+    words = [f"{view['state']['name']}.{key}=constructor" for view in views for key in view["state"]["_limits"]]
+    opened = open_page(page, "#" + "&".join(words), permissions=["clipboard-read", "clipboard-write"])
+    for view in opened.page.locator(".live-view").all():
+        view.locator("[data-action=link]").click()
+        view.get_by_text("Copied.").wait_for()
+        link = opened.run("return navigator.clipboard.readText()")
+        assert "constructor" not in link and "function" not in link, link
+
+
+@pytest.mark.parametrize("page", live_pages())
 def test_state_lives_in_the_address(open_page, page):
     """What a reader sets is in the address; the copied link brings exactly that view back, with controls hidden."""
     opened = open_page(page, permissions=["clipboard-read", "clipboard-write"], reduced_motion="reduce")
