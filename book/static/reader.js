@@ -1,0 +1,24 @@
+// One switch for all folded code, on every page of the book, remembered on this machine.
+(() => {
+  const KEY = "focal-loss-book.code";
+  const folds = [...document.querySelectorAll("article .cell_input > details, article .cell details.hide")]
+    .filter((fold) => fold.querySelector("summary").textContent.includes("the code"));
+  const title = document.querySelector("article h1");
+  if (!folds.length || !title) return;
+  const stored = () => { try { return localStorage.getItem(KEY); } catch { return null; } }; // storage may be refused
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "reader-switch";
+  const show = (open) => {
+    for (const fold of folds) fold.open = open;
+    button.setAttribute("aria-pressed", open);
+    button.textContent = open ? "Hide the code of the pictures" : "Show all code";
+  };
+  button.addEventListener("click", () => {
+    const open = button.getAttribute("aria-pressed") !== "true";
+    show(open);
+    try { localStorage.setItem(KEY, open ? "open" : "folded"); } catch { /* then only this page knows */ }
+  });
+  show(stored() === "open");
+  title.after(button);
+})();
