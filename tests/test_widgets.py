@@ -10,7 +10,8 @@ import pytest
 import torch
 import traitlets
 
-from focal_lib import widgets
+from focal_lib import focal_loss, widgets
+from focal_lib.bugs import CATALOGUE
 from focal_lib.lab import plots
 from focal_lib.lab.curves import curve
 from focal_lib.lab.data import load_example
@@ -126,6 +127,41 @@ def test_batch_share_adds_up_and_alpha_never_moves_the_cumulative_picture():
     assert (np.diff(cumulative[:, :, 16], axis=0) <= 0).all()  # the more gamma, the less the easiest 80 % own
 
 
+def test_the_copied_lines_push_as_cross_entropy_does_whatever_gamma():
+    """What the welcome page shows: the copied code's shares never move, the mended code's do."""
+    view = widgets.FiveLines()
+    logits, target = (tensor.clone() for tensor in view._batch)
+    logits.requires_grad_()
+    torch.nn.functional.cross_entropy(logits, target).backward()
+    push = logits.grad.norm(dim=1)
+    plain = (push / push.sum()).numpy()
+    assert plain.shape == (800,)
+    for gamma in (0.0, 0.25, 2.0, 5.0):
+        assert np.abs(view.shares(gamma, mended=False) - plain).max() < 1e-16
+        mended = logits.detach().clone().requires_grad_()
+        focal_loss(mended, target, gamma=gamma).backward()
+        right = mended.grad.norm(dim=1)
+        assert np.abs(view.shares(gamma, mended=True) - (right / right.sum()).numpy()).max() < 1e-12
+    assert view.loss(0.0, False) / view.loss(2.0, False) == pytest.approx(60, abs=1)
+    assert view.right(0.0, True) == pytest.approx(0.746, abs=0.001) and view.right(2.0, True) < 0.33
+
+
+def test_the_welcome_page_stores_its_view_as_it_is_now():
+    stored = json.loads((Path(__file__).parent.parent / "book" / "views" / "FiveLines.json").read_text("utf-8"))
+    view = widgets.FiveLines()
+    assert (stored["state"]["_esm"], stored["state"]["_css"]) == code(widgets.FiveLines), "run tools/store_views.py"
+    assert stored["text"] == view.sentence() and stored["state"]["_facts"] == view._facts
+    for name, table in stored["state"]["_tables"].items():
+        near = {"smaller": 0.1, "place": 1}.get(name, 0.002)
+        assert np.abs(unpack(table) - unpack(view._tables[name])).max() <= near
+
+
+def test_the_welcome_page_shows_every_bug():
+    stored = (Path(__file__).parent.parent / "book" / "views" / "wall.html").read_text("utf-8")
+    shown = re.findall(r'href="\.\./notebooks/06_bug_museum\.html#(\w+)"', stored)
+    assert shown == list(CATALOGUE), "run tools/store_views.py"
+
+
 def test_which_bug_asks_only_what_the_picture_answers():
     view = widgets.WhichBug()
     lines = unpack(view._tables["lines"])
@@ -237,7 +273,7 @@ def test_the_notebooks_store_the_views_as_they_are_now():
     views = list(stored_views())
     assert len(views) >= 4
     stale = [(name, kind.__name__) for name, kind, state in views if (state["_esm"], state["_css"]) != code(kind)]
-    assert stale == [], "re-execute these notebooks: make notebooks"
+    assert stale == [], "run tools/store_views.py"
 
 
 def code(kind):

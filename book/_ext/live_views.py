@@ -7,11 +7,15 @@ page: its stored figure and a link that runs it take its place.
 
 import html
 import json
+from pathlib import Path
 
 from docutils import nodes
 from myst_nb.core.render import WIDGET_STATE_MIMETYPE, WIDGET_VIEW_MIMETYPE, sanitize_script_content
 from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.util.docutils import SphinxDirective
+
+STORED = "book/views"  # what tools/store_views.py wrote: the views of pages that are no notebooks
 
 
 class PlaceViews(SphinxPostTransform):
@@ -27,6 +31,11 @@ class PlaceViews(SphinxPostTransform):
             kinds = {child["mime_type"]: child for child in bundle.children}
             if WIDGET_VIEW_MIMETYPE in kinds:
                 bundle.replace_self(self.place(kinds))
+            elif "image/png" in kinds and "text/plain" in kinds:
+                text = kinds["text/plain"].astext()
+                if not text.startswith("<"):  # the words of an object that describes its own picture
+                    for picture in kinds["image/png"].findall(nodes.image):
+                        picture["alt"] = text
 
     def place(self, kinds):
         script = kinds[WIDGET_VIEW_MIMETYPE].children[0]
@@ -45,6 +54,32 @@ class PlaceViews(SphinxPostTransform):
         note += nodes.reference("", "Run it live in Colab", refuri=colab_link(self.config, self.env.docname))
         note += nodes.Text(".")
         return nodes.container("", nodes.raw("", figures, format="html"), note, classes=["needs-python"])
+
+
+class LiveViewDirective(SphinxDirective):
+    """``{live-view} NAME`` on a page of prose: the view stored as NAME.json, with its picture NAME.png."""
+
+    required_arguments = 1
+
+    def run(self):
+        name = self.arguments[0]
+        path = Path(self.env.srcdir, STORED, f"{name}.json")
+        self.env.note_dependency(str(path))
+        text = json.loads(path.read_text("utf-8"))["text"]
+        self.env.metadata[self.env.docname]["live_views"] = True
+        self.env.metadata[self.env.docname]["stored_view"] = name
+        script = f'<script type="{WIDGET_VIEW_MIMETYPE}">{json.dumps({"model_id": name})}</script>'
+        picture = nodes.image(uri=f"/{STORED}/{name}.png", alt=text)
+        return [nodes.container("", nodes.raw("", script, format="html"), picture, classes=["live-view", name])]
+
+
+def stored_state(app, pagename):
+    """Model id -> state of a page's live views."""
+    name = app.env.metadata[pagename].get("stored_view")
+    if name is None:
+        return notebook_state(app.env.doc2path(pagename))
+    model = json.loads(Path(app.srcdir, STORED, f"{name}.json").read_text("utf-8"))
+    return {name: {"model_module": "anywidget", "state": model["state"]}}
 
 
 def view_id(script):
@@ -81,15 +116,17 @@ def add_host(app, pagename, templatename, context, doctree):
         return
     # Not deferred: deferred scripts run in order, and the theme's 1.5 MB of icons would come first.
     app.add_js_file("live-host.js", loading_method="async", fetchpriority="high")
-    models = notebook_state(app.env.doc2path(pagename))
+    models = stored_state(app, pagename)
     kept = {id: model for id, model in models.items() if model["model_module"] == "anywidget"}
-    NbMetadataCollector.get_js_files(app.env, pagename)["ipywidgets_state"] = (
-        None,
-        {"type": WIDGET_STATE_MIMETYPE, "body": sanitize_script_content(json.dumps({"state": kept}))},
-    )
+    script = {"type": WIDGET_STATE_MIMETYPE, "body": sanitize_script_content(json.dumps({"state": kept}))}
+    if "stored_view" in app.env.metadata[pagename]:
+        app.add_js_file(None, **script)
+    else:
+        NbMetadataCollector.get_js_files(app.env, pagename)["ipywidgets_state"] = (None, script)
 
 
 def setup(app):
+    app.add_directive("live-view", LiveViewDirective)
     app.add_post_transform(PlaceViews)
     app.connect("html-page-context", add_host, priority=400)  # before MyST-NB writes its scripts
     return {"parallel_read_safe": True, "parallel_write_safe": True}

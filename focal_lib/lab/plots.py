@@ -25,7 +25,7 @@ COLORS = {
     "focal": "#0072B2",
     "majority": "#56B4E9",
     "minority": "#D55E00",
-    "bug": "#AA4499",
+    "bug": "#882255",  # dark beside the others, so that lightness tells it too
     "extra": "#009E73",
 }
 STYLES = {
@@ -68,7 +68,7 @@ def bars(counts, labels=("class 0 (majority)", "class 1 (minority)")):
 def loss_curves(p_t, curves, log=False):
     """Loss against p_t. ``curves`` maps a label to values; the first is drawn as cross-entropy, the last as focal."""
     figure, ax = axes("$p_t$, probability of the true class  (hard ← → easy)", "loss of one example (nats)")
-    between = plt.get_cmap("viridis")(np.linspace(0.15, 0.75, max(len(curves) - 2, 1)))
+    between = plt.get_cmap("Blues")(np.linspace(0.4, 0.7, max(len(curves) - 2, 1)))  # darker: more gamma
     dashes = [":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1))]
     for k, (label, values) in enumerate(curves.items()):
         if k == 0:

@@ -15,6 +15,8 @@ How a view is made, by example ``LossCurve`` (``loss_curve.py`` and ``loss_curve
 * On the site, ``book/static/live-host.js`` runs the same module. It keeps the state in the address as
   ``#NAME.TRAIT=VALUE&...`` and ``NAME.hide=CONTROL,...`` hides controls; NAME is the trait ``name``, which must differ
   between two views of a page. Reset, copy-link and hiding come with ``shared.js``.
+* A page of prose shows a view with the directive ``{live-view}``. ``tools/store_views.py`` stores it for the site,
+  which is built without torch, and brings the JavaScript and style that the notebooks store up to date.
 * ``TrainingPanel`` is made of plain ipywidgets, because training needs a running Python. On the site
   ``book/_ext/live_views.py`` shows the figure stored in its ``Image`` and a link that runs it.
 * A page's live views together stay within 40 kB of gzip; ``tests/browser`` checks each view in real browsers.
@@ -25,6 +27,7 @@ import importlib
 _MODULES = {
     "BatchShare": "batch_share",
     "CellLoss": "cell_loss",
+    "FiveLines": "five_lines",
     "LossCurve": "loss_curve",
     "TextRanking": "text_ranking",
     "TrainingPanel": "training_panel",

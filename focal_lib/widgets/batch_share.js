@@ -60,7 +60,7 @@ function render({ model, el }) {
         const box = { x: x.toFixed(1), y, width: wide.toFixed(1), height: thick };
         svg.append(make("rect", { ...box, class: `live-box live-${groups[g].split(",")[0]}` }));
         if (groups[g].endsWith("wrong")) svg.append(make("rect", { ...box, fill: `url(#${stripes})` }));
-        if (wide > 60) {
+        if (wide > 52) {
           svg.append(
             make("rect", { class: "live-plate", x: x + wide / 2 - 26, y: y + thick / 2 - 10, width: 52, height: 20, rx: 4 }),
             make("text", { class: "live-on-plate", x: x + wide / 2, y: y + thick / 2 + 4.5, "text-anchor": "middle" }, `${(share * 100).toFixed(1)}\u00a0%`),
@@ -74,14 +74,14 @@ function render({ model, el }) {
 
   function curves(width, height) {
     const ticks = [0, 0.25, 0.5, 0.75, 1].map((v) => [v, `${v * 100} %`]);
-    const { svg, px, py, path } = plot({
+    const { svg, area, px, py, path } = plot({
       width, height, title: say(),
       x: { low: 0, high: 1, ticks, name: "examples of the class, easiest first" },
       y: { low: 0, high: 1, ticks, name: "share of the class's loss" },
     });
     [cumulative[0], cumulative[gammaIndex()]].forEach((row, k) => ["majority", "minority"].forEach((kind, c) => {
       const ys = row.slice(c * easiest.length, (c + 1) * easiest.length);
-      svg.append(make("path", { class: `live-line live-line-${kind}${k ? "" : " live-before"}`, d: path(easiest, ys) }));
+      area.append(make("path", { class: `live-line live-line-${kind}${k ? "" : " live-before"}`, d: path(easiest, ys) }));
       if (k) easiest.forEach((x, i) => { if (i % 4 === 0 && i) svg.append(mark(kind, px(x), py(ys[i]))); });
     }));
     return svg;

@@ -52,8 +52,7 @@ function render({ model, el }) {
     }
     HEAT.forEach((colour, k) => svg.append(make("rect", { x: second.x + (k * side) / 10, y: second.y + side + 6, width: side / 10, height: 8, "shape-rendering": "crispEdges", fill: colour })));
     svg.append(
-      make("text", { class: "live-small", x: second.x, y: second.y + side + 30 }, "1/100 000"),
-      make("text", { class: "live-small", x: second.x + side, y: second.y + side + 30, "text-anchor": "end" }, "all of it"),
+      ...["0.001", "0.01", "0.1", "1", "10", "100\u00a0%"].map((words, k) => make("text", { class: "live-small", x: second.x + (k * side) / 5, y: second.y + side + 30, "text-anchor": ["start", "middle", "middle", "middle", "middle", "end"][k] }, words)),
     );
     view.drawing.replaceChildren(svg);
     view.sentence.textContent = say();

@@ -39,8 +39,8 @@ class CellLoss(LiveView):
     """
 
     _esm = module("cell_loss.js")
-    gamma = Step(2.0, 0, 5, 0.5)
-    network = Choice("first", "second")
+    gamma = Step(0.0, 0, 5, 0.5)
+    network = Choice("first", "second", default="second")
 
     def __init__(self, image, logits, target, counted, **kwargs):
         if len(logits) != 2 or target.sum() != 1 or {x.shape for x in logits.values()} != {target.shape}:

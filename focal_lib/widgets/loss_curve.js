@@ -31,7 +31,7 @@ function render({ model, el }) {
 
     const linear = quantity === "loss" ? [0, 1, 2, 3, 4] : [0, 0.25, 0.5, 0.75, 1];
     const high = quantity === "loss" ? 4.7 : 1.3;
-    const { svg, px, py, path, top, bottom } = plot({
+    const { svg, area, px, py, path, top, bottom } = plot({
       width, height, title: say(),
       x: { low: 0, high: 1, ticks: [0, 0.2, 0.4, 0.6, 0.8, 1].map((v) => [v, String(v)]), name: ["hard ←\u00a0\u00a0", ...ptSvg(), "\u00a0→ easy"] },
       y: {
@@ -43,9 +43,15 @@ function render({ model, el }) {
     });
     view.dragScale((pixels) => (pixels - px(0)) / (px(1) - px(0)));
     const line = (ys, kind) => make("path", { class: `live-line live-${kind}`, d: path(xs, ys) });
-    for (const k of [5, 10, 20, 50]) svg.append(line(tables[key][k], "ghost"));
-    svg.append(line(tables[key][0], "cross-entropy"), line(tables[key][g], "focal"));
-    if (buggy) svg.append(line(tables[`bug_${key}`][g], "bug"));
+    // Each thin line is named where the lines lie well apart; the one that γ stands on has its name in the legend.
+    const ghosts = [5, 10, 20, 50].filter((k) => k !== g), apart = quantity === "loss" && !log ? 19 : 59;
+    for (const k of ghosts) area.append(line(tables[key][k], "ghost"));
+    area.append(line(tables[key][0], "cross-entropy"), line(tables[key][g], "focal"));
+    if (buggy) area.append(line(tables[`bug_${key}`][g], "bug"));
+    for (const k of ghosts) {
+      const y = tables[key][k][apart];
+      if (Math.abs(py(y) - py(tables[key][g][apart])) > 14) area.append(make("text", { class: "live-small live-halo", x: px(xs[apart]), y: py(y) + 4, "text-anchor": "middle" }, String(k / 10)));
+    }
 
     const x = px(p_t), before = py(tables[key][0][p]), after = py(tables[key][g][p]);
     svg.append(
@@ -55,7 +61,7 @@ function render({ model, el }) {
       make("circle", { class: "live-dot live-focal", cx: x, cy: after, r: 8 }),
     );
     const ratio = tables[`${quantity}_ratio`][g][p];
-    svg.append(make("text", { class: "live-callout", x: x + (p_t > 0.8 ? 8 : 12), y: before - 12, "text-anchor": p_t > 0.8 ? "end" : "start" }, `${decimals(ratio)}×`));
+    svg.append(make("text", { class: "live-callout", x: x + (p_t > 0.8 ? 8 : 12), y: Math.max(top + 8, Math.min(before, after) - 14), "text-anchor": p_t > 0.8 ? "end" : "start" }, `${decimals(ratio)}×`));
     view.drawing.replaceChildren(svg, legend(buggy));
     view.sentence.replaceChildren("At ", pt(), say().slice("At p_t".length));
 
@@ -70,7 +76,7 @@ function render({ model, el }) {
   }
 
   function legend(buggy) {
-    const entries = [["cross-entropy", "cross-entropy"], ["focal", `focal loss, γ = ${model.get("gamma").toFixed(1)}`], ["ghost", "γ = 0.5, 1, 2, 5"]];
+    const entries = [["cross-entropy", "cross-entropy"], ["focal", `focal loss, γ = ${model.get("gamma").toFixed(1)}`], ["ghost", "other γ, as written on them"]];
     return lineLegend(buggy ? [...entries, ["bug", "with the bug"]] : entries);
   }
 

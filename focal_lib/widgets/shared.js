@@ -45,25 +45,29 @@ const ptSvg = () => [
 
 let made = 0;
 
-// The parts of a view: sliders, drawing, sentence, further options, buttons. `show(draw)` keeps the drawing in step with the state.
+// The parts of a view: options, sliders, drawing, sentence, buttons. `show(draw)` keeps the drawing in step with the state.
 function live(model, el, label) {
   const hidden = new Set(model.get("hide"));
   const id = (what) => `live-${what}-${document.querySelectorAll(".live").length}-${made++}`;
   const limits = model.get("_limits");
-  const controls = make("div", { class: "live-controls" });
+  const controls = make("div", { class: "live-controls live-sliders" });
   const drawing = make("div", { class: "live-drawing" });
-  const options = make("div", { class: "live-controls" });
-  const sentence = make("p", { class: "live-sentence", "aria-live": "polite" });
+  const options = make("div", { class: "live-controls live-options" });
+  const sentence = make("p", { class: "live-sentence" });
+  const said = make("p", { class: "live-said", role: "status" });
   const buttons = make("div", { class: "live-buttons" });
   const root = make("div", { class: `live live-${model.get("_anywidget_id").split(".").pop()}`, role: "group", "aria-label": label });
-  root.append(controls, drawing, sentence, options, buttons);
+  // What to look at, then how to move it, right above what it moves; the rest below, where it cannot push.
+  root.append(options, controls, drawing, sentence, buttons, said);
   // JupyterLab would take the arrow keys for itself; this attribute, on the element that has the focus, tells it not to.
   root.addEventListener("focusin", (event) => event.target.setAttribute("data-lm-suppress-shortcuts", "true"));
   el.replaceChildren(root);
 
   const refresh = []; // one function a control: show the state
   let gliding = 0;
+  let touched = false;
   const set = (changes) => {
+    touched = true;
     for (const [key, value] of Object.entries(changes)) model.set(key, value);
     model.save_changes();
   };
@@ -95,7 +99,7 @@ function live(model, el, label) {
     if (hidden.has(key)) return;
     const { low, high, step } = values ? { low: 0, high: values.length - 1, step: 1 } : limits[key];
     const input = make("input", { type: "range", id: id(key), min: low, max: high, step, "data-trait": key });
-    const output = make("output", { for: input.id });
+    const output = make("output", { for: input.id, "aria-live": "off" }); // aria-valuetext speaks already
     const value = () => (values ? values[Number(input.value)] : Number(input.value));
     input.addEventListener("input", () => touch({ [key]: value() }));
     refresh.push(() => {
@@ -124,10 +128,13 @@ function live(model, el, label) {
     options.append(group);
   }
 
-  function checkbox(key, words) {
+  function checkbox(key, words, then = () => {}) {
     if (hidden.has(key)) return;
     const input = make("input", { type: "checkbox", "data-trait": key });
-    input.addEventListener("change", () => touch({ [key]: input.checked }));
+    input.addEventListener("change", () => {
+      touch({ [key]: input.checked });
+      then(input.checked);
+    });
     refresh.push(() => { input.checked = model.get(key); });
     options.append(make("label", { class: "live-check" }, input, make("span", {}, words)));
   }
@@ -192,10 +199,12 @@ function live(model, el, label) {
       }, "link");
       if (!hidden.has("link")) buttons.append(note);
     }
-    let width = 0;
+    let width = 0, speak;
     const redraw = () => {
       for (const update of refresh) update();
       draw(Math.max(220, width));
+      clearTimeout(speak); // a screen reader hears the sentence once, when the hand rests
+      speak = setTimeout(() => { if (touched) said.textContent = sentence.textContent; }, 500);
     };
     const resized = () => {
       const now = Math.floor(drawing.clientWidth);
@@ -211,23 +220,23 @@ function live(model, el, label) {
     for (const event of watched) model.on(event, redraw);
     return () => {
       observer.disconnect();
+      clearTimeout(speak);
       gliding++;
       for (const event of watched) model.off(event, redraw);
     };
   }
 
-  return { drawing, sentence, slider, choice, checkbox, presets, button, dragX, dragScale, set: touch, show };
+  return { drawing, sentence, slider, choice, checkbox, presets, button, dragX, dragScale, glide, set: touch, show };
 }
 
-// An empty plot with labelled axes: an SVG of the given size, and functions from data to pixels.
+// An empty plot with labelled axes: an SVG of the given size, functions from data to pixels, and `area`, which shows what
+// lies between the axes and cuts the rest off.
 function plot({ width, height, x, y, title }) {
   const longest = Math.max(...y.ticks.map(([, words]) => words.length));
-  const left = Math.max(52, 26 + 8 * longest), right = 12, top = 14, bottom = 46; // the axis' name stands left of its numbers
+  const last = x.ticks.length ? x.ticks.at(-1)[1].length : 0;
+  const left = Math.max(30, 12 + 8 * longest), right = Math.max(12, 4.5 * last), top = 34, bottom = 46;
   const px = (value) => left + ((value - x.low) / (x.high - x.low)) * (width - left - right);
-  const py = (value) => {
-    const part = (value - y.low) / (y.high - y.low);
-    return height - bottom - Math.min(1.03, Math.max(0, part)) * (height - top - bottom);
-  };
+  const py = (value) => height - bottom - ((value - y.low) / (y.high - y.low)) * (height - top - bottom);
   const svg = make("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title });
   for (const [value, words] of y.ticks) {
     svg.append(
@@ -239,13 +248,15 @@ function plot({ width, height, x, y, title }) {
     svg.append(make("text", { x: px(value), y: height - bottom + 17, "text-anchor": "middle" }, words));
   }
   svg.append(make("line", { class: "live-axis", x1: left, x2: width - right, y1: height - bottom, y2: height - bottom }));
-  const yName = make("text", { class: "live-name", "text-anchor": "middle", transform: `translate(13 ${(height - bottom + top) / 2}) rotate(-90)` });
+  const yName = make("text", { class: "live-name", x: 0, y: 14 }); // above the axis, where no length is too long
   yName.append(...[].concat(y.name));
   const xName = make("text", { class: "live-name", x: (left + width - right) / 2, y: height - 8, "text-anchor": "middle" });
   xName.append(...[].concat(x.name));
-  svg.append(yName, xName);
+  const box = { x: left - 3, y: top - 6, width: width - left - right + 6, height: height - top - bottom + 9 };
+  const area = make("svg", { ...box, viewBox: `${box.x} ${box.y} ${box.width} ${box.height}` });
+  svg.append(yName, xName, area);
   const path = (xs, ys) => xs.map((value, k) => `${k ? "L" : "M"}${px(value).toFixed(1)},${py(ys[k]).toFixed(1)}`).join("");
-  return { svg, px, py, path, left, right, top, bottom };
+  return { svg, area, px, py, path, left, right, top, bottom };
 }
 
 // Some round numbers between low and high, for an axis.

@@ -31,38 +31,15 @@ function render({ model, el }) {
     return `At γ = ${model.get("gamma").toFixed(1)} ${weighted} class weights the most expensive note is “${texts[first]}” (${labels[first]}, p_t = ${p_t[first].toFixed(2)}): ${percent(now("share")[first])} of the loss of these ${texts.length} notes, ${percent(now("share", 0, "none")[first])} under cross-entropy.`;
   }
 
-  // Words on lines of at most so many pixels; SVG text does not wrap.
-  function lines(text, room) {
-    const most = Math.floor(room / 7.2);
-    return text.split(" ").reduce((done, word) => {
-      const longer = `${done.at(-1)} ${word}`.trim();
-      return longer.length > most ? [...done, word] : [...done.slice(0, -1), longer];
-    }, [""]);
-  }
-
-  function draw(width) {
+  // A list: a screen reader walks it row by row, and the words wrap by themselves.
+  function draw() {
     const [order, loss, factor, share] = ["order", "loss", "factor", "share"].map((name) => now(name));
-    const svg = make("svg", { width, role: "img", "aria-label": say() });
-    const room = width - 116; // what the longest number after a bar needs
-    let y = 16;
-    for (const k of order) {
-      for (const line of lines(texts[k], width)) {
-        svg.append(make("text", { x: 0, y }, line));
-        y += 17;
-      }
-      svg.append(
-        make("rect", { class: "live-bar", x: 0, y: y - 10, width: Math.max(1, share[k] * room), height: 12 }),
-        make("text", { x: share[k] * room + 6, y }, percent(share[k])),
-      );
-      y += 18;
-      const facts = make("text", { class: "live-small", x: 0, y });
-      facts.append(`${labels[k]} · `, ...ptSvg(), `${p_t[k].toFixed(2)} · loss ${short(loss[k])} · counts ${short(factor[k])}×`);
-      svg.append(facts);
-      y += 28;
-    }
-    svg.setAttribute("height", y - 12);
-    svg.setAttribute("viewBox", `0 0 ${width} ${y - 12}`);
-    view.drawing.replaceChildren(svg);
+    const list = make("ol", { class: "live-ranking" }, ...order.map((k) => {
+      const bar = make("span", { class: "live-track", "aria-hidden": "true" }, make("span", { class: "live-bar", style: `width: ${(100 * share[k]).toFixed(1)}%` }));
+      const facts = make("span", { class: "live-small" }, `${labels[k]} · `, pt(), `\u00a0${p_t[k].toFixed(2)} · loss ${short(loss[k])} · counts ${short(factor[k])}×`);
+      return make("li", {}, make("span", {}, texts[k]), bar, make("span", { class: "live-share" }, percent(share[k]).replace("less than ", "< ")), facts);
+    }));
+    view.drawing.replaceChildren(list);
     view.sentence.textContent = say();
   }
 

@@ -39,6 +39,10 @@ function render({ model, el }) {
     return `After ${model.get("epochs")} epochs of ${optimizer}, ${label()}: ${minority} of the minority found and ${majority} of the majority. Beside it, ${model.get("beside")}: ${otherMinority} and ${otherMajority}. Means of 200 seeds on 200 test points.`;
   }
 
+  // What is drawn, for those who cannot see it, and the sentence.
+  const DRAWN = { recall: "Recall by epoch.", loss: "Training loss by epoch.", answers: "Confusion matrices.", probabilities: "Observed against predicted probability.", points: "Test points, each filled as far as the seeds call it minority." };
+  const named = () => `${DRAWN[model.get("show")]} ${say()}`;
+
   const shown = () => epochs.filter((epoch) => epoch <= Number(model.get("epochs")));
   // Column `column` of each epoch's row; the rows hold `wide` numbers for each loss.
   const series = (table, row, wide, column) => shown().map((_, k) => table[k][row * wide + column]);
@@ -47,15 +51,15 @@ function render({ model, el }) {
   function byEpoch(width, height, start, high, yName, curves) {
     const xs = shown().map((epoch) => epoch - start);
     const last = Number(model.get("epochs"));
-    const { svg, path } = plot({
-      width, height, title: say(),
+    const { svg, area, path } = plot({
+      width, height, title: named(),
       x: { low: 0, high: last, ticks: unit.map((v) => [v * last, String(v * last)]), name: "epoch (full-batch updates)" },
       y: { low: 0, high, ticks: unit.map((v) => [v, `${v * 100} %`]), name: yName },
     });
     for (const { table, row, wide, first, line, band } of curves) {
       const [low, middle, high] = [0, 1, 2].map((k) => series(table, row, wide, first + k));
-      if (band) svg.append(make("path", { class: `live-band ${band}`, d: `${path(xs, low)}${path([...xs].reverse(), [...high].reverse()).replace("M", "L")}Z` }));
-      svg.append(make("path", { class: `live-line ${line}`, d: path(xs, middle) }));
+      if (band) area.append(make("path", { class: `live-band ${band}`, d: `${path(xs, low)}${path([...xs].reverse(), [...high].reverse()).replace("M", "L")}Z` }));
+      area.append(make("path", { class: `live-line ${line}`, d: path(xs, middle) }));
     }
     return svg;
   }
@@ -67,7 +71,7 @@ function render({ model, el }) {
       rows().flatMap((row, k) => KINDS.map((kind, c) => ({ table: tables.recall, row, wide: 6, first: 3 * c, line: `live-line-${kind}${k ? " live-before" : ""}`, band: k ? "" : `live-${kind}` })))),
     answers(width) {
       const each = Math.min(230, (width - 20) / 2), side = (each - 34) / 2;
-      const svg = make("svg", { width, height: each + 62, viewBox: `0 0 ${width} ${each + 62}`, role: "img", "aria-label": say() });
+      const svg = make("svg", { width, height: each + 62, viewBox: `0 0 ${width} ${each + 62}`, role: "img", "aria-label": named() });
       rows().forEach((row, k) => {
         const left = k * (each + 20);
         svg.append(make("text", { x: left + 34, y: 14, class: "live-name" }, k ? "beside" : "chosen"));
@@ -95,7 +99,7 @@ function render({ model, el }) {
     },
     probabilities(width, height) {
       const { svg, px, py, path } = plot({
-        width: Math.min(width, 460), height: height + 40, title: say(),
+        width: Math.min(width, 460), height: height + 40, title: named(),
         x: { low: 0, high: 1, ticks: unit.map((v) => [v, String(v)]), name: "predicted probability of class 1" },
         y: { low: 0, high: 1, ticks: unit.map((v) => [v, String(v)]), name: "share of class 1 among these" },
       });
@@ -116,7 +120,7 @@ function render({ model, el }) {
         return { low: Math.min(...values) - 0.5, high: Math.max(...values) + 0.5, ticks: [] };
       };
       const { svg, px, py } = plot({
-        width, height: height + 60, title: say(),
+        width, height: height + 60, title: named(),
         x: { ...range(0), name: "direction that separates the classes best" },
         y: { ...range(1), name: "direction of the widest spread" },
       });

@@ -14,12 +14,22 @@ function render({ model, el }) {
   const suspects = make("div", { class: "live-suspects", role: "group", "aria-label": "Which bug drew the line?" });
   const buttons = [...LETTERS].map((letter) => {
     const button = make("button", { type: "button", "data-option": letter });
-    button.addEventListener("click", () => view.set({ chosen: letter }));
+    button.addEventListener("click", () => {
+      const r = model.get("round");
+      if (!answered.has(r)) answered.set(r, LETTERS[rounds[r - 1].answer] === letter);
+      view.set({ chosen: letter });
+    });
     suspects.append(button);
     return button;
   });
   view.drawing.after(suspects);
-  view.button("Next", () => view.set({ round: (model.get("round") % rounds.length) + 1, chosen: "none" }), "next");
+  const next = view.button("Next round", () => view.set({ round: (model.get("round") % rounds.length) + 1, chosen: "none" }), "next");
+  const score = make("p", { class: "live-score", role: "status" });
+  suspects.after(score);
+  const answered = new Map(); // round -> whether its first answer was right
+  el.addEventListener("keydown", (event) => {
+    if (/^[1-4]$/.test(event.key) && !event.ctrlKey && !event.metaKey && !event.altKey) buttons[event.key - 1].click();
+  });
 
   return view.show((width) => {
     const r = model.get("round") - 1;
@@ -33,18 +43,20 @@ function render({ model, el }) {
     const high = Math.min(6 * most, Math.max(most, ...line(1 + answer))) * 1.05;
     const low = Math.max(-most, Math.min(0, ...line(1 + answer)));
     const height = width < 480 ? 260 : 310;
-    const { svg, px, py, path, top, bottom } = plot({
+    const { svg, area, px, py, path, top, bottom } = plot({
       width, height, title: say(),
       x: { low: 0, high: 1, ticks: [0, 0.2, 0.4, 0.6, 0.8, 1].map((v) => [v, String(v)]), name: ["hard ←\u00a0\u00a0", ...ptSvg(), "\u00a0→ easy"] },
       y: { low, high, ticks: ticks(low, high), name: caption },
     });
     view.dragScale((pixels) => (pixels - px(0)) / (px(1) - px(0)));
-    for (const [kind, ys] of Object.entries(drawn)) svg.append(make("path", { class: `live-line live-${kind}`, d: path(xs, ys) }));
+    for (const [kind, ys] of Object.entries(drawn)) area.append(make("path", { class: `live-line live-${kind}`, d: path(xs, ys) }));
     const at = Math.round((model.get("p_t") - limits.p_t.low) / limits.p_t.step);
     svg.append(
       make("line", { class: "live-here", x1: px(xs[at]), x2: px(xs[at]), y1: top, y2: height - bottom }),
-      make("circle", { class: "live-dot live-bug", cx: px(xs[at]), cy: py(drawn.bug[at]), r: 8 }),
     );
+    if (drawn.bug[at] <= high) svg.append(make("circle", { class: "live-dot live-bug", cx: px(xs[at]), cy: py(drawn.bug[at]), r: 8 }));
+    const peak = Math.max(...drawn.bug);
+    if (peak > high) svg.append(make("text", { class: "live-small live-halo", x: px(xs[drawn.bug.findIndex((y) => y > high)]), y: top + 10, "text-anchor": "end" }, `↑ on to ${peak.toFixed(1)} `));
     const entries = [["bug", "with one bug"], ["focal", "the right line"], ["guess", "your guess"]].filter(([kind]) => drawn[kind]);
     view.drawing.replaceChildren(svg, lineLegend(entries));
     buttons.forEach((button, k) => {
@@ -52,6 +64,11 @@ function render({ model, el }) {
       button.setAttribute("aria-pressed", k === chosen);
     });
     view.sentence.textContent = say();
+    if (next) next.textContent = r + 1 < rounds.length ? "Next round" : "Start again";
+    const right = [...answered.values()].filter(Boolean).length;
+    score.textContent = !answered.size ? `${rounds.length} rounds. Keys 1 to 4 choose, too.` : answered.size < rounds.length
+      ? `${right} of ${answered.size} right at the first try; ${rounds.length - answered.size} to go.`
+      : `All ${rounds.length} rounds: ${right} right at the first try. The exhibits above tell the rest.`;
 
     function say() {
       const at = Math.round((model.get("p_t") - limits.p_t.low) / limits.p_t.step);

@@ -32,7 +32,7 @@ CAPTIONS = {
     "weight": "factor that a class weight of 4 puts on the loss",
     "batch": "size of each example's gradient, in one batch",
 }
-P_T = Step(0.9, 0.02, 0.98, 0.02)
+P_T = Step(0.5, 0.02, 0.98, 0.02)
 VISIBLE = 0.05  # two lines differ to the eye if somewhere they are this share of the picture's height apart
 
 
