@@ -173,7 +173,7 @@ def two_networks():
 def test_the_view_says_who_owns_the_loss():
     """By hand: the object costs -log 0.01, each of the 2 * 1 016 - 1 background answers -log 0.99."""
     logits, scene = two_networks()
-    view = CellLoss(scene.images[0, 0], logits, scene.targets[0], scene.counted[0], gamma=0.0)
+    view = CellLoss(scene.images[0, 0], logits, scene.targets[0], scene.counted[0], gamma=0.0, network="first")
     background = 2 * (32 * 32 - 8) - 1
     share = math.log(0.01) / (math.log(0.01) + background * math.log(0.99))
     assert f"New, γ = 0.0: the object's cell owns {100 * share:.1f}" in str(view)

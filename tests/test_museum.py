@@ -3,19 +3,20 @@
 import matplotlib.pyplot as plt
 import pytest
 import torch
+from bs4 import BeautifulSoup
 
 from focal_lib import FocalLoss
 from focal_lib.bugs import CATALOGUE
 from focal_lib.diagnosis.properties import PROPERTIES
-from focal_lib.lab.museum import _push, found_by, plaque, symptom, table, trained
+from focal_lib.lab.museum import Push, _push, found_by, plaque, story, table, trained, wall, who_finds_what
 
 
 @pytest.mark.parametrize("id", CATALOGUE)
-def test_plaques_show_the_code_and_the_counterexample(id):
-    text = plaque(CATALOGUE[id])
-    assert CATALOGUE[id].code.rstrip() in text
-    assert PROPERTIES[CATALOGUE[id].exposed_by].statement in text
-    assert CATALOGUE[id].fix in text
+def test_exhibits_show_the_code_and_the_counterexample(id):
+    bug = CATALOGUE[id]
+    assert bug.code.rstrip() in plaque(bug) and f'id="{id}"' in plaque(bug) and bug.symptom in plaque(bug)
+    for words in (PROPERTIES[bug.exposed_by].statement, bug.fix, bug.hides, f"`{id}`"):
+        assert words in story(bug)
 
 
 def push_of(id):
@@ -35,19 +36,38 @@ def test_one_p_t_for_the_batch_is_a_straight_line_in_p_t():
     assert ratio.tolist() == pytest.approx([ratio[0].item()] * 3, rel=1e-5)
 
 
-def test_pictures_have_two_labelled_panels_with_both_losses():
-    figure = symptom(CATALOGUE["mean_before_pt"])
-    for ax in figure.axes:
-        assert ax.get_xlabel()
-        assert ax.get_ylabel()
-        assert {"right", "this bug"} <= {text.get_text() for text in ax.get_legend().get_texts()}
+CURVES = [bug for bug in CATALOGUE.values() if bug.room != "manners"]
+
+
+def test_pictures_have_labels_and_both_losses():
+    figure = Push(CATALOGUE["mean_before_pt"]).figure()
+    (ax,) = figure.axes
+    assert ax.get_xlabel() and ax.get_ylabel()
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["right", "this bug"]
     plt.close(figure)
+
+
+def test_every_picture_has_words_of_its_own():
+    words = [repr(Push(bug)) for bug in CURVES]
+    assert len(set(words)) == len(words)
+    # Of focal loss at gamma 2 the push at p_t = 1/2 is 0.2983, as above.
+    assert "instead of 1.10, 0.30, 0.00" in repr(Push(CATALOGUE["mean_before_pt"]))
+    assert "not a number" in repr(Push(CATALOGUE["nan_below_gamma_one"]))
 
 
 def test_nan_is_shaded():
-    figure = symptom(CATALOGUE["nan_below_gamma_one"])
+    figure = Push(CATALOGUE["nan_below_gamma_one"]).figure()
     assert "NaN" in {text.get_text() for text in figure.axes[0].get_legend().get_texts()}
     plt.close(figure)
+
+
+def test_the_wall_leads_to_every_exhibit_and_is_found_by_its_words():
+    frames = BeautifulSoup(wall({"scalar_alpha": ["alpha_scales_its_class"]}, "page.html"), "html.parser").find_all("a")
+    assert [frame["href"] for frame in frames] == [f"page.html#{id}" for id in CATALOGUE]
+    words = {frame["href"].partition("#")[2]: frame["data-words"] for frame in frames}
+    assert "alpha_scales_its_class" in words["scalar_alpha"]
+    for bug in CURVES:
+        assert bug.symptom.lower() in words[bug.id] and "polyline" in str(frames[list(CATALOGUE).index(bug.id)])
 
 
 def test_training_that_breaks_off_keeps_its_losses():
@@ -55,9 +75,10 @@ def test_training_that_breaks_off_keeps_its_losses():
     assert 0 < len(losses) < 100
 
 
-def test_the_table_marks_what_was_found():
+def test_the_bars_count_what_was_found():
     found = {id: names for id, names in found_by().items() if id in ("scalar_alpha", "softmax_twice")}
     figure = table(found)
-    (marks,) = figure.axes[0].collections
-    assert len(marks.get_offsets()) == sum(len(names) for names in found.values())
+    assert sum(bar.get_width() for bar in figure.axes[0].patches) == sum(len(names) for names in found.values())
     plt.close(figure)
+    rows = who_finds_what(found)
+    assert all(f"(#{id}) | {', '.join(names)} |" in rows for id, names in found.items())

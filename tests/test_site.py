@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+from readers_view import is_lesson
 from retarget import listed_files
 
 ROOT = Path(__file__).parent.parent
@@ -120,3 +121,42 @@ def test_the_readme_links_lead_to_files_of_this_repository():
 def test_page_says_what_it_gives_and_how_long_it_takes(page):
     text = soup(page).find("main").get_text()
     assert re.search(r"[Yy]ou will (learn|find)", text) and "Time:" in text
+
+
+@pytest.mark.parametrize(
+    ("source", "tags", "open"),
+    [
+        ("plt.plot([1])\nplt.show()", [], False),
+        ("print(1)", [], False),
+        ("print(1)", ["lesson"], True),
+        ("def loss(x):\n    return x\n\nprint(loss(1))", [], True),
+        ("x = 1", [], True),
+        ("%pip list\nprint(1)", [], False),
+    ],
+)
+def test_cells_that_only_draw_or_print_are_folded(source, tags, open):
+    assert is_lesson({"source": source, "metadata": {"tags": tags}}) == open
+
+
+@pytest.mark.parametrize("page", [page for page in NOTEBOOKS if "exercises" not in page])
+def test_a_chapter_shows_its_lesson_and_folds_its_plumbing(page):
+    inputs = soup(page).select("article .cell_input")
+    folded = [cell for cell in inputs if cell.find_parent("details")]
+    assert 1 < len(folded) < len(inputs)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_link_to_a_page_says_what_it_is(page):
+    head = soup(page).head
+    said = head.find("meta", attrs={"name": "description"})["content"]
+    assert 40 < len(said) <= 203 and "<" not in said
+    assert head.find("meta", property="og:description")["content"] == said
+
+
+def test_every_exhibit_has_an_address_and_its_picture_words_of_its_own():
+    document = soup("notebooks/06_bug_museum")
+    for link in document.select(".gallery a"):
+        assert document.find(id=link["href"].removeprefix("#"))
+    alts = [picture["alt"] for picture in document.select("article img") if "instead of" in picture["alt"]]
+    assert len(alts) == len(set(alts)) > 30
+    assert document.select(".highlight .hll")

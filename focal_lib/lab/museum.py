@@ -1,13 +1,19 @@
 """What chapter 06 shows of each bug: its plaque, the picture of its symptom, and which property finds which bug."""
 
+import base64
 import contextlib
 import functools
+import html
 import io
+from dataclasses import dataclass
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from PIL import Image
 
-from ..bugs import CATALOGUE
+from ..bugs import CATALOGUE, ROOMS
+from ..bugs.catalogue import Bug
 from ..diagnosis.adapter import Adapter
 from ..diagnosis.cases import Violation, make_cases
 from ..diagnosis.properties import PROPERTIES, check
@@ -17,22 +23,32 @@ from .data import inverse_frequency, load_example
 from .scores import evaluate
 from .training import Run, make_model, training_steps
 
-__all__ = ["found_by", "plaque", "symptom", "table", "trained"]
+__all__ = ["Push", "found_by", "plaque", "story", "table", "trained", "trainings", "wall", "who_finds_what"]
 
 
 def plaque(bug):
-    """The text beside an exhibit, in Markdown."""
-    adapter = Adapter(bug.loss)
-    example = check(bug.exposed_by, adapter, make_cases(0)).example
+    """The head of an exhibit, in Markdown: its name, what one would notice, the code."""
     return "\n".join(
         [
-            f"**{bug.title}** (`{bug.id}`)\n",
-            f"*Seen:* {bug.source_links}\n",
-            f"```python\n{bug.code.rstrip()}\n```\n",
-            f"**Symptom.** {bug.symptom}\n",
+            f'<span class="exhibit" id="{bug.id}"></span>\n',
+            f"### {bug.title}\n",
+            f"{bug.symptom}\n",
+            f"```python\n{bug.code.rstrip()}\n```",
+        ]
+    )
+
+
+def story(bug):
+    """What one unfolds below an exhibit, in Markdown: why nobody noticed, the check, the fix, where it was seen."""
+    example = check(bug.exposed_by, Adapter(bug.loss), make_cases(0)).example
+    return "\n".join(
+        [
+            "<details class=story><summary>Why did nobody notice? The check, the fix, where it was seen</summary>\n",
             f"**Why nobody noticed.** {bug.hides}\n",
             f"**The check.** {PROPERTIES[bug.exposed_by].statement} *{example}*\n",
-            f"**The fix.** {bug.fix}",
+            f"**The fix.** {bug.fix}\n",
+            f"*Seen:* {bug.source_links}. *In the catalogue:* `{bug.id}`\n",
+            "</details>",
         ]
     )
 
@@ -47,41 +63,139 @@ def found_by(seed=0):
     return found
 
 
-def symptom(bug):
-    """Left, what the bug does: its push on each example of one batch. Right, what one sees: its training loss."""
-    weights = torch.tensor([1.0, 4.0]) if bug.takes_weights else None
-    masked = bug.exposed_by == "masked_class_is_absent"
-    extreme = PROPERTIES[bug.exposed_by].group == "extremes" and not masked
-    gamma = 0.5 if extreme else 2.0
-    x = torch.linspace(-120, 60, 61) if extreme else torch.linspace(0.02, 0.98, 49)
-    target = torch.arange(len(x)) % 2
-    margin = x if extreme else torch.logit(x)
-    logits = torch.stack([margin, torch.zeros_like(x)], 1)
-    logits[target == 1] = logits[target == 1].flip(1)
-    if masked:
-        logits = torch.cat([logits, torch.full_like(x[:, None], -torch.inf)], 1)
-    if "ignore_index" in bug.arguments:
-        target[::4] = -100
+@dataclass(frozen=True)
+class Push:
+    """What a bug does: the push of each example of one batch, from hard to easy, beside the right loss's.
 
-    figure, (left, right) = plots.axes("", "", width=8.5, height=2.9, columns=2)
-    left.set_xlabel("margin (wrong ← → certain)" if extreme else "$p_t$  (hard ← → easy)")
-    left.set_ylabel("push on the example")
-    right.set_xlabel("epoch (full-batch updates)")
-    right.set_ylabel("training loss (nats)")
-    kinds = {"right": (FocalLoss(weights, gamma), "focal"), "this bug": (bug.build(weights, gamma), "bug")}
-    for name, (criterion, style) in kinds.items():
-        push = _push(criterion, logits, target.clone(), images=bug.exposed_by == "image_equals_its_rows")
-        left.plot(x, push, ".", markersize=4, color=plots.COLORS[style], label=name)
-        if push.isnan().any():
-            left.axvspan(
-                x[push.isnan()].min(), x[push.isnan()].max(), color=plots.COLORS[style], alpha=0.2, label="NaN"
-            )
-    for name, id, style in (("right", None, "focal"), ("this bug", bug.id, "bug")):
-        right.plot(trained(id, weights is not None)[0], label=name, **plots.STYLES[style])
-    for ax in (left, right):
+    In a notebook it shows itself as a figure; its text, which is also the figure's alternative text, says the numbers.
+    """
+
+    bug: Bug
+
+    @functools.cached_property
+    def extreme(self):
+        """Whether it shows only where the logits are far apart."""
+        property = PROPERTIES[self.bug.exposed_by]
+        return property.group == "extremes" and self.bug.exposed_by != "masked_class_is_absent"
+
+    @functools.cached_property
+    def numbers(self):
+        """Four tensors, one value an example; p_t or margin, class or -100, right push, push under the bug."""
+        bug = self.bug
+        weights = torch.tensor([1.0, 4.0]) if bug.takes_weights else None
+        gamma = 0.5 if self.extreme else 2.0
+        x = torch.linspace(-120, 60, 61) if self.extreme else torch.linspace(0.02, 0.98, 49)
+        target = torch.arange(len(x)) % 2
+        margin = x if self.extreme else torch.logit(x)
+        logits = torch.stack([margin, torch.zeros_like(x)], 1)
+        logits[target == 1] = logits[target == 1].flip(1)
+        if bug.exposed_by == "masked_class_is_absent":
+            logits = torch.cat([logits, torch.full_like(x[:, None], -torch.inf)], 1)
+        if "ignore_index" in bug.arguments:
+            target[::4] = -100
+        images = bug.exposed_by == "image_equals_its_rows"
+        losses = (FocalLoss(weights, gamma), bug.build(weights, gamma))
+        return x, target, *(_push(loss, logits, target.clone(), images=images) for loss in losses)
+
+    def lines(self):
+        """Lists of positions, one a line: the two classes where their weights differ, and the ignored examples."""
+        target = self.numbers[1]
+        kinds = [target == -100, target == 0, target == 1] if self.bug.takes_weights else [target == -100, target >= 0]
+        return [kind.nonzero()[:, 0].tolist() for kind in kinds if kind.any()]
+
+    def __repr__(self):
+        x, target, right, bug = self.numbers
+        wanted = (-100, 0, 50) if self.extreme else (0.1, 0.5, 0.9)
+        said = []
+        for line in self.lines():
+            near = [min(line, key=lambda k: abs(x[k].item() - at)) for at in wanted]
+            theirs, ours = (", ".join(_number(push[k].item()) for k in near) for push in (bug, right))
+            name = "ignored examples" if target[line[0]] == -100 else f"class {target[line[0]]}"
+            name = f"{name}: " if len(self.lines()) > 1 else ""
+            said.append(f"{name}{theirs} instead of {ours}")
+        where = f"{'margin' if self.extreme else 'p_t'} {', '.join(map(str, wanted))}"
+        return f"{self.bug.title}: push at {where}, from hard to easy: {'; '.join(said)}."
+
+    def figure(self):
+        x, _, right, bug = self.numbers
+        figure, ax = plots.axes(
+            "margin (wrong ← → certain)" if self.extreme else "$p_t$  (hard ← → easy)", "push", width=6.2, height=2.6
+        )
+        for push, style, name in ((right, "focal", "right"), (bug, "bug", "this bug")):
+            for n, line in enumerate(self.lines()):
+                ax.plot(x[line], push[line], **plots.STYLES[style], label=None if n else name)
+            if push.isnan().any():
+                ends = x[push.isnan()].min(), x[push.isnan()].max()
+                ax.axvspan(*ends, color=plots.COLORS[style], alpha=0.2, label="NaN")
         ax.set_ylim(bottom=min(0, ax.get_ylim()[0]))
         ax.legend(frameon=False)
-    figure.set_dpi(72)  # there are many of these on one page
+        return figure
+
+    def _repr_mimebundle_(self, **kwargs):
+        drawn, small, figure = io.BytesIO(), io.BytesIO(), self.figure()
+        figure.savefig(drawn, format="png", dpi=100)
+        plt.close(figure)
+        Image.open(drawn).convert("RGB").quantize(32).save(small, format="png", optimize=True)  # there are many
+        return {"text/plain": repr(self), "image/png": base64.b64encode(small.getvalue()).decode()}
+
+    def svg(self, width=96, height=64):
+        """The same lines, small and without axes."""
+        x, _, right, bug = self.numbers
+        high = 1.25 * np.nanmax(right.numpy()) or 1.0
+        low, far = x.min().item(), x.max().item()
+        paths = ""
+        for push, kind in ((right, "r"), (bug, "b")):
+            for line in self.lines():
+                points = [
+                    f"{5 + (x[k].item() - low) / (far - low) * (width - 10):.1f},"
+                    f"{height - 5 - max(-0.05, min(1.1, push[k].item() / high)) * (height - 10):.1f}"
+                    for k in line
+                    if push[k].isfinite()
+                ]
+                paths += f'<polyline class="{kind}" points="{" ".join(points)}"/>' if len(points) > 1 else ""
+        return f'<svg viewBox="0 0 {width} {height}" aria-hidden="true">{paths}</svg>'
+
+
+def _number(push):
+    if not np.isfinite(push):
+        return "not a number" if np.isnan(push) else "infinite"
+    return f"{push + 1e-9:.2f}".replace("-0.00", "0.00")
+
+
+def wall(found=None, page=""):
+    """The whole collection as small pictures, in HTML: links to the exhibits on ``page``, room by room.
+
+    ``found``, as from :func:`found_by`, lets a reader filter by what finds a bug.
+    """
+    rooms = ""
+    for room, name in ROOMS.items():
+        bugs = [bug for bug in CATALOGUE.values() if bug.room == room]
+        rooms += f'<h3 class="gallery-room">{name} <small>{len(bugs)}</small></h3><div class="gallery">'
+        for bug in bugs:
+            words = [bug.id, bug.title, bug.symptom, bug.code, *(found or {}).get(bug.id, [])]
+            drawing = Push(bug).svg() if room != "manners" else "<b>no curve</b>"
+            rooms += (
+                f'<a href="{page}#{bug.id}" data-words="{html.escape(" ".join(words).lower())}">'
+                f"<span>{drawing}</span>{html.escape(bug.title)}</a>"
+            )
+        rooms += "</div>"
+    return f'<div class="gallery-wall">{rooms}</div>'
+
+
+def trainings():
+    """The training curve of every bug that has one, beside the right loss's: all of them look well."""
+    bugs = [bug for bug in CATALOGUE.values() if bug.room != "manners"]
+    columns = 8
+    rows = -(-len(bugs) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(9, 1.05 * rows), layout="constrained")
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for number, (ax, bug) in enumerate(zip(axes.flat, bugs, strict=False), start=1):
+        for id, style in ((None, "focal"), (bug.id, "bug")):
+            losses = np.array(trained(id, bug.takes_weights)[0])
+            ax.plot(losses / losses[0], **{**plots.STYLES[style], "linewidth": 1.3})
+        ax.set_ylim(0, 1.1)
+        ax.text(60, 0.8, str(number), fontsize=8)
     return figure
 
 
@@ -115,16 +229,22 @@ def _example():
 
 
 def table(found):
-    """Which property (columns) finds which bug (rows); ``found`` as from :func:`found_by`."""
-    names = sorted(PROPERTIES, key=lambda name: -sum(name in names for names in found.values()))
-    marks = np.array([[name in found[id] for name in names] for id in found])
-    figure, ax = plots.axes("", "", width=11, height=11)
-    ys, xs = np.nonzero(marks)
-    ax.scatter(xs, ys, marker="s", s=45, color=plots.COLORS["bug"])
-    ax.set_xticks(
-        range(len(names)), [f"{name} ({n})" for name, n in zip(names, marks.sum(0), strict=True)], rotation=90
-    )
-    ax.set_yticks(range(len(found)), list(found))
-    ax.set_xlim(-0.5, len(names) - 0.5)
-    ax.set_ylim(len(found) - 0.5, -0.5)
+    """How many bugs each property finds, most first; ``found`` as from :func:`found_by`."""
+    number = {name: sum(name in names for names in found.values()) for name in PROPERTIES}
+    names = sorted((name for name in number if number[name]), key=lambda name: -number[name])
+    figure, ax = plots.axes(f"bugs found, of {len(found)}", "", width=7.5, height=0.24 * len(names) + 0.8)
+    ax.barh(names, [number[name] for name in names], color=plots.COLORS["bug"])
+    for y, name in enumerate(names):
+        ax.text(number[name] + 0.2, y, str(number[name]), va="center", fontsize=8)
+    ax.tick_params(axis="y", labelsize=8)
+    ax.grid(axis="y", visible=False)
+    ax.invert_yaxis()
+    ax.margins(y=0.01)
     return figure
+
+
+def who_finds_what(found):
+    """Every bug and the properties that it violates, as a Markdown table in a fold."""
+    rows = [f"| [{CATALOGUE[id].title}](#{id}) | {', '.join(names)} |" for id, names in found.items()]
+    head = "<details class=story><summary>Every bug, and all the checks that find it</summary>\n"
+    return "\n".join([head, "| bug | found by |", "|---|---|", *rows, "\n</details>"])

@@ -75,7 +75,7 @@ def test_narrowest_phone_and_no_dead_control(open_page, page):
     """At 320 px nothing sticks out; outside live views no control could be moved in vain."""
     opened = open_page(page, viewport={"width": 320, "height": 700})
     assert opened.run("return document.documentElement.scrollWidth") <= 320
-    stray = opened.page.locator("article :is(input, select, textarea):not(.live *)")
+    stray = opened.page.locator("article :is(input, select, textarea):not(.live *, .wall-filter *)")
     assert stray.count() == 0
     for note in opened.page.locator(".needs-python").all():
         assert note.get_by_role("link", name="Run it live").get_attribute("href").startswith("https://colab.")
@@ -93,12 +93,36 @@ def test_a_wide_figure_scrolls_on_a_phone_and_opens_alone(open_page, page):
     opened.page.wait_for_url(re.compile(r"/_images/[^/]+\.(png|svg)$"))
 
 
+def test_the_wall_of_bugs_can_be_searched(open_page):
+    opened = open_page("notebooks/06_bug_museum")
+    frames = opened.page.locator(".gallery a")
+    everything = frames.count()
+    opened.page.get_by_label("Find a bug").fill("weights nothing")
+    seen = [frame for frame in frames.all() if frame.is_visible()]
+    assert 0 < len(seen) < everything
+    assert opened.page.locator(".wall-count").text_content() == f"{len(seen)} of {everything} bugs"
+    target = seen[0].get_attribute("href")
+    seen[0].click()
+    assert opened.run("return location.hash") == target
+    assert opened.page.locator(f"{target} ~ h3, {target} ~ p, {target}").first.is_visible()
+
+
+def test_all_code_is_shown_by_one_switch_that_the_book_remembers(open_page):
+    opened = open_page("notebooks/02_loss_curve")
+    folds = opened.page.locator("article .cell details")
+    assert folds.count() > 3 and not any(fold.get_attribute("open") == "" for fold in folds.all())
+    opened.page.get_by_role("button", name="Show all code").click()
+    assert all(fold.get_attribute("open") == "" for fold in folds.all())
+    opened.open(opened.page.url.replace("02_loss_curve", "03_class_weights"))
+    assert all(fold.get_attribute("open") == "" for fold in opened.page.locator("article .cell details").all())
+
+
 @pytest.mark.parametrize("page", live_pages())
 def test_words_in_figures_have_contrast(open_page, page):
     """WCAG AA, 4.5 : 1, for the text that axe does not look at: SVG."""
     opened = open_page(page)
     views = opened.page.locator(".live-view").all()
-    assert views and all(view.locator(".live svg text").count() >= 3 for view in views)
+    assert views and all(view.locator(".live :is(svg text, ol li)").count() >= 3 for view in views)
     for scheme in ("light", "dark"):
         opened.page.emulate_media(color_scheme=scheme)
         assert opened.run(POOR_CONTRAST) == [], scheme
