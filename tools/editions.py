@@ -19,6 +19,7 @@ from otter.assign.utils import AssignNotebookFormatException
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parent))
+from retarget import Target
 from run_notebooks import run
 from setup_cell import write_setup_cell
 
@@ -27,6 +28,10 @@ MASTERS = ROOT / "notebooks" / "masters"
 STUDENTS = ROOT / "notebooks" / "exercises"
 ZIPS = ROOT / "autograder"
 PARTS = ("predict", "expose", "fix")
+WHERE = """
+
+**Where:** to write your answers, [open this page in Colab]({colab}), or run the notebook in Jupyter. Answers given in a
+page are checked there and not kept."""
 OTTERS_CELL_KEYS = ("deletable", "editable", "otter")
 
 
@@ -69,12 +74,13 @@ def assign(masters, folder):
         except AssignNotebookFormatException as error:
             raise Unusable(f"{master} has its raw cells in disorder: {error}.") from None
         (zip_file,) = (result / "autograder").glob("*.zip")
-        results[master.stem] = clean(nbformat.read(result / "student" / master.name, as_version=4)), zip_file
+        student = nbformat.read(result / "student" / master.name, as_version=4)
+        results[master.stem] = clean(student, master.name), zip_file
     return results
 
 
-def clean(notebook):
-    """The student notebook without what only the grader needs, and with stable ids."""
+def clean(notebook, name):
+    """The student notebook without what only the grader needs, with stable ids, and with a line on where to answer."""
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
@@ -88,6 +94,9 @@ def clean(notebook):
             cell.metadata.pop(key, None)
         if tags:
             cell.metadata["tags"] = tags
+    target = Target.configured()
+    path = f"{target.slug}/blob/{target.ref}/{STUDENTS.relative_to(ROOT).as_posix()}/{name}"
+    notebook.cells[0].source += WHERE.format(colab=f"https://colab.research.google.com/github/{path}")
     write_setup_cell(notebook)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook

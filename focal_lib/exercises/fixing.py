@@ -1,0 +1,367 @@
+"""Judge a mended loss: a list of small rules, each of which looks at a fix and says something or nothing.
+
+The first rule that says something decides; a fix on which none does is right.
+"""
+
+import functools
+import inspect
+import secrets
+import sys
+import threading
+
+import torch
+
+from .. import _fused
+from ..bugs import CATALOGUE
+from ..diagnosis.adapter import parameters_of
+from ..diagnosis.cases import numbers
+from ..diagnosis.properties import PROPERTIES
+from ..losses import focal_loss, plain_focal_loss, sigmoid_focal_loss
+from .feedback import Feedback, not_yet
+from .outcomes import buildable, difference_of, names_of, outcome_of, say
+from .reading import is_none
+
+__all__ = ["RULES", "Fix", "judge_fix"]
+
+# Worth a remark and no point, where the exercise does not ask about them: what no chapter has taught, and manners.
+REMARKS = {
+    "is_finite_for_small_gamma": "exercise 8 is about that",
+    "masked_class_is_absent": "that matters where classes are masked",
+    "one_graph_serves_twice": "",
+    "second_derivative_is_right_or_refused": "",
+    "wrong_alpha_length_is_refused": "",
+    "prints_nothing": "",
+}
+OPTIMIZER_TRAP = "is a parameter now: an optimizer that gets hold of it trains it, and makes the loss small that way"
+ONE_ROW = {"logits": torch.zeros(1, 2), "labels": torch.tensor([0]), "device": "meta"}
+LIBRARY = (focal_loss, plain_focal_loss, sigmoid_focal_loss, _fused.focal_loss)
+
+
+class Fix:
+    """A mended loss, and what the rules ask about it.
+
+    Args:
+        loss: what the learner gave.
+        exercise: the :class:`~.exercise.Exercise` that it belongs to.
+        seed: of the cases; None for small ones that are always the same, and hidden ones that nobody can know.
+    """
+
+    def __init__(self, loss, exercise, seed=None):
+        self.loss, self.exercise, self.kind, self.before = loss, exercise, exercise.kind, exercise.before
+        self.seed, self.hidden_seed = seed or 0, secrets.randbits(32) if seed is None else seed
+
+    @functools.cached_property
+    def now(self):
+        """The diagnosis of the mended loss."""
+        return self.kind.diagnose(self.loss, self.seed)
+
+    def is_remark(self, name, diagnosis=None):
+        """Whether to break this promise costs no point: it is no promise that the exercise asks about."""
+        levels = getattr(diagnosis or self.now, "levels", {})
+        asked = name in [option for option in self.exercise.options.values() if isinstance(option, str)]
+        return not asked and (name in REMARKS or levels.get(name) == "manners")
+
+    @functools.cached_property
+    def must_hold(self):
+        """What the code under review breaks, property -> counter-example; without what is a remark."""
+        before = self.before.violations.items()
+        return {name: example for name, example in before if not self.is_remark(name, self.before)}
+
+    @functools.cached_property
+    def broken(self):
+        """Property -> counter-example, for what counts."""
+        return {name: example for name, example in self.now.violations.items() if not self.is_remark(name)}
+
+    @property
+    def remarks(self):
+        """What is worth saying after all, in words."""
+        for name, example in self.now.violations.items():
+            if self.is_remark(name):
+                more = REMARKS.get(name)
+                yield f"{example.rstrip('.')}{f'; {more}' if more else ''}"
+
+    @property
+    def still(self):
+        """What is broken, and was."""
+        return [name for name in self.broken if name in self.must_hold]
+
+    @property
+    def fresh(self):
+        """What is broken, and was not."""
+        return [name for name in self.broken if name not in self.must_hold]
+
+    @property
+    def new_bugs(self):
+        """Known bugs that explain what is broken now, and were not suspected before."""
+        return [id for id in self.now.suspects if id not in self.before.suspects and set(self.explains(id))]
+
+    def explains(self, bug):
+        """What of the broken promises this bug explains."""
+        return [name for name in self.now.explained[bug] if name in self.broken]
+
+    def proof(self, name):
+        """The promise and its counter-example, with all that was passed."""
+        statement = f"It breaks this: {PROPERTIES[name].statement} " if name in PROPERTIES else ""
+        alpha = next((p for p in parameters_of(self.loss) if p.name == names_of(self.loss).get("alpha")), None)
+        passed = ""
+        if self.kind.both_means and alpha is not None and isinstance(alpha.default, (int, float)):
+            passed = " (Where no weights are named, alpha was 1 for every class.)"
+        return f"{statement}Proof: {self.broken[name]}{passed}"
+
+    def named(self, bugs):
+        """A bug's name and symptom, if one of these explains most of what is broken; and the first counter-example."""
+        for id in bugs:
+            explained = self.explains(id)
+            if 2 * len(explained) > len(self.broken):
+                return f"{CATALOGUE[id].title}: {CATALOGUE[id].symptom} {self.proof(explained[0])}"
+        return self.proof([*self.fresh, *self.still][0])
+
+
+# --- the rules -----------------------------------------------------------------------------------------------------
+
+
+def nothing_given(fix):
+    """Nothing yet; or nothing to mend, and said so in the two other steps."""
+    if fix.loss is ... and fix.before.ok and {"predict", "expose"} <= fix.exercise.found:
+        return Feedback(True, "Right. There was nothing to mend, and you left it alone.")
+    return not_yet("fix: nothing yet. Replace the ... by your loss.") if fix.loss is ... else None
+
+
+def said_none(fix):
+    """The word that the other steps take, taken here too."""
+    if is_none(fix.loss):
+        ok = fix.before.ok
+        return Feedback(ok, "Right. There was nothing to mend." if ok else "There is something to mend in this code.")
+
+
+def not_callable(fix):
+    """Something that is no loss."""
+    if not callable(fix.loss):
+        return not_yet(f"A fix is a loss to call; got {type(fix.loss).__name__}.")
+
+
+def untouched(fix):
+    """The code under review, as it was."""
+    if fix.must_hold and code_of(fix.loss) == code_of(fix.exercise.loss) != []:
+        return not_yet("fix: nothing yet. This is still the code under review; edit it.")
+
+
+def borrowed(fix):
+    """One of the library's losses, or a loss that calls one: seen on a small example, plain and with settings."""
+    loss, kind = buildable(fix.loss), fix.kind
+    names = names_of(loss)
+    case = {"logits": kind.one_example, "labels": kind.one_label}
+    settings = {"alpha": kind.some_alpha, "gamma": 2.0, "ignore_index": -100}
+    examples = [{}, *({**settings, "reduction": reduction} for reduction in ("none", "sum", "mean"))]
+    called, raised = set(), []
+
+    def watch():
+        sys.setprofile(lambda frame, *_: called.add(frame.f_code))
+        try:
+            for example in examples:
+                outcome_of(loss, case | {name: value for name, value in example.items() if name in names})
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=watch)  # each thread has a profiler of its own: a learner's stays as it is
+    thread.start()
+    thread.join()
+    if raised:
+        raise raised[0]
+    if any(right.__code__ in called for right in LIBRARY):
+        return Feedback(False, "It is, or calls, the library's own loss. Mend the code under review, in torch.")
+
+
+def trained_weights(fix):
+    """A module that made its weights a parameter, which no property looks at."""
+    loss = buildable(fix.loss)
+    try:
+        module = loss(alpha=torch.ones(2)) if inspect.isclass(loss) else loss
+        names = [name for name, parameter in module.named_parameters() if parameter.requires_grad]
+    except Exception:
+        return None  # a function; or it cannot be built, and the diagnosis says why
+    return Feedback(False, f"You mended one fault and made another. {names[0]} {OPTIMIZER_TRAP}.") if names else None
+
+
+def could_not_test(fix):
+    """A loss that ended the diagnosis."""
+    if fix.now.stopped:
+        return Feedback(False, f"Your loss could not be tested, because {fix.now.stopped}.")
+
+
+def fails_alone(fix):
+    """A loss that does not run on logits and labels."""
+    if "runs_with_defaults" not in fix.fresh:
+        return None
+    alpha = next((p for p in parameters_of(fix.loss) if p.name == names_of(fix.loss).get("alpha")), None)
+    why = ""
+    if fix.kind.both_means and alpha is not None and alpha.default not in (None, inspect.Parameter.empty):
+        why = (
+            f" It was called without alpha, on 3 classes, so alpha was your default, {alpha.default!r}. The default of"
+            " one weight per class is None: no class is weighted."
+        )
+    example = fix.now.violations["runs_with_defaults"]
+    return Feedback(False, f"Your loss fails on logits and labels alone: {example}{why}")
+
+
+def reads_alpha_as_binary(fix):
+    """alpha for class 1 and 1 - alpha for class 0, where every class has a weight of its own."""
+    if not (fix.broken and fix.kind.both_means and "alpha" in names_of(fix.loss)):
+        return None
+    case = {"logits": torch.tensor([[0.5, 1.0], [1.0, 0.0]]), "labels": torch.tensor([0, 1]), "gamma": 2.0}
+    one = outcome_of(buildable(fix.loss), case | {"alpha": 0.25, "reduction": "none"})
+    both = outcome_of(focal_loss, case | {"alpha": torch.tensor([0.75, 0.25]), "reduction": "none"})
+    if not isinstance(one, str) and not difference_of(one, both):
+        return Feedback(
+            False,
+            "This is the binary form: alpha is the weight of class 1, and 1 - alpha that of class 0. Here there may be "
+            "more than two classes, and each has a weight of its own: let alpha be a tensor with one weight per class.",
+        )
+
+
+def made_another(fix):
+    """The old fault is gone, and there is a new one."""
+    another = fix.new_bugs and not fix.broken.items() & fix.must_hold.items()  # not one old wrong number is left
+    if fix.must_hold and (another or (fix.fresh and not fix.still)):
+        return Feedback(False, f"You mended one fault and made another. {fix.named(fix.new_bugs)}")
+
+
+def breaks_something_new(fix):
+    """Something is broken that was not."""
+    if fix.fresh and not fix.still:
+        return Feedback(False, f"This breaks something new. {fix.named(fix.new_bugs)}")
+    if fix.fresh:
+        name = f"This breaks something new, and the first fault is still there. {fix.named(fix.new_bugs)}"
+        return Feedback(False, name)
+
+
+def still_broken(fix):
+    """What was broken is, in whole or in part; and which part is mended."""
+    if not fix.still:
+        return None
+    proof, mended = fix.proof(fix.still[0]), [name for name in fix.must_hold if name not in fix.still]
+    if not mended:
+        return Feedback(False, f"The first fault is still there. {proof}")
+    kept = " ".join(PROPERTIES[name].statement for name in mended[:2] if name in PROPERTIES)
+    return Feedback(False, f"One fault is mended, not all. {proof}" + (f" Mended by now: {kept}" if kept else ""))
+
+
+def stays_behind(fix):
+    """A module that fails on another device."""
+    loss = buildable(fix.loss)
+    if inspect.isclass(loss):
+        weights = {"alpha": torch.tensor([1.0, 4.0])} if "alpha" in names_of(loss) else {}
+        if isinstance(moved := outcome_of(loss, ONE_ROW | weights), str):
+            return Feedback(False, f"On another device it fails, with weights and batch moved there: {moved}")
+
+
+def can_do_less(fix):
+    """A loss that lost an argument, or a shape."""
+    lost = [n for n in fix.now.untested if n not in fix.before.untested and n not in REMARKS]
+    known, settings = names_of(buildable(fix.loss)), names_of(fix.exercise.loss)
+    if lost:
+        return Feedback(False, f"This can do less than the code under review: {fix.now.untested[lost[0]]}.")
+    if missing := [name for name in settings if name not in known and not _takes_anything(fix.loss)]:
+        return Feedback(False, f"This can do less than the code under review: it has no argument for {missing[0]}.")
+
+
+def differs_on_hidden_inputs(fix):
+    """Another value or gradient than a right loss's, on inputs that nobody can know."""
+    loss, kind, names = buildable(fix.loss), fix.kind, names_of(fix.exercise.loss)
+    right = kind.right(fix.exercise.loss)
+    own = names_of(loss)
+    settings = [n for n in names if n in own or _takes_anything(fix.loss)]
+    means = ["mean", "weighted_mean"] if kind.both_means and "alpha" in settings else ["mean"]
+    for case in kind.hidden(fix.hidden_seed):
+        case = kind.ignoring(case) if "ignore_index" in names else case
+        case = {n: v for n, v in case.items() if n in (*settings, "logits", "labels")}
+        if "gamma" not in settings:
+            case.pop("gamma", None)
+        if case["logits"].ndim > 2 and isinstance(outcome_of(fix.exercise.loss, case), str):
+            continue  # the code under review takes no label maps either
+        scale = max(1.0, float(torch.as_tensor(case.get("alpha", 1.0)).max()))
+        for reduction in ("none", "sum", "mean") if "reduction" in settings else (None,):
+            asked = case if reduction is None else case | {"reduction": reduction}
+            ours = outcome_of(loss, asked)
+            allowed = means if reduction in (None, "mean") else [reduction]
+            theirs = [outcome_of(right, case | {"reduction": way}) for way in allowed]
+            fits = [way for way, other in zip(allowed, theirs, strict=True) if not difference_of(ours, other, scale)]
+            if not fits:
+                return Feedback(False, _where(ours, theirs[0], asked))
+            means = fits if allowed is means else means
+
+
+def _where(ours, right, case):
+    """In words, the row on which two outcomes differ most, and all that was passed."""
+    rest = {n: v for n, v in case.items() if n not in ("logits", "labels")}
+    passed = ", ".join(
+        f"{n} {numbers(v, 3) if isinstance(v, torch.Tensor) else f'{v:.3g}' if isinstance(v, float) else v}"
+        for n, v in rest.items()
+    )
+    shape, kind = tuple(case["logits"].shape), str(case["logits"].dtype).removeprefix("torch.")
+    text = f"It differs from a right loss on a batch as in training, logits {kind} of shape {shape}, {passed}: "
+    if isinstance(ours, str):
+        return f"{text}{ours}."
+    a, b = ours["the loss"], right["the loss"]
+    if a.shape != b.shape:
+        return f"{text}its result has shape {tuple(a.shape)}, that of a right loss {tuple(b.shape)}."
+    if not a.ndim:
+        what = "the loss" if abs(float(a) - float(b)) > 1e-3 * abs(float(b)) + 1e-5 else "the gradient"
+        return f"{text}{what} is another" + (f": {say(ours)}, right is {float(b):.4g}." if what == "the loss" else ".")
+    apart = (a - b).abs().nan_to_num(float("inf")).flatten()
+    worst = int(apart.argmax())
+    label = case["labels"].flatten()[worst].item()
+    logits = case["logits"]
+    row = (logits if logits.shape == a.shape else logits.movedim(1, -1)).reshape(apart.numel(), -1)[worst]
+    costs, right_costs = float(a.flatten()[worst]), float(b.flatten()[worst])
+    if abs(costs - right_costs) <= 1e-3 * abs(right_costs) + 1e-5:
+        return f"{text}the gradient is another."
+    return f"{text}the row {numbers(row, 3)} with label {label:g} costs {costs:.4g}, right is {right_costs:.4g}."
+
+
+def _takes_anything(loss):
+    return any(p.kind is p.VAR_KEYWORD for p in parameters_of(loss))
+
+
+RULES = (
+    nothing_given,
+    said_none,
+    not_callable,
+    untouched,
+    borrowed,
+    trained_weights,
+    could_not_test,
+    fails_alone,
+    reads_alpha_as_binary,
+    made_another,
+    breaks_something_new,
+    still_broken,
+    stays_behind,
+    can_do_less,
+    differs_on_hidden_inputs,
+)
+
+
+def judge_fix(loss, exercise, seed=None):
+    """:class:`~.feedback.Feedback` on a mended loss: what the first rule says that says anything."""
+    fix = Fix(loss, exercise, seed)
+    for rule in RULES:
+        if feedback := rule(fix):
+            return feedback
+    remarks = "".join(f" A remark, nothing that you must mend: {remark}." for remark in fix.remarks)
+    return Feedback(True, f"Right. {_reveal(fix)}{remarks}")
+
+
+def _reveal(fix):
+    """What it was."""
+    if fix.before.ok:
+        return "There was nothing to mend."
+    bugs = [CATALOGUE[id] for id in fix.before.suspects if set(fix.before.explained[id]) & set(fix.must_hold)]
+    return " ".join(f"It was: {bug.title} ({bug.id})." for bug in bugs[:2]) or "It is mended."
+
+
+def code_of(loss):
+    """What a function, or each method of a class, is made of; without its name, which an edit of the code keeps."""
+    methods = vars(loss).values() if inspect.isclass(loss) else [loss]
+    known = [(m, m.__code__) for m in methods if inspect.isfunction(m)]
+    return [(str(inspect.signature(m)), code.co_code, code.co_consts, code.co_names) for m, code in known]
