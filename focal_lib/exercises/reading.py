@@ -72,7 +72,7 @@ def read_evidence(evidence, loss, kind):
     ignore_index = case.get("ignore_index", -100)
     if "ignore_index" not in known and (case["labels"] < 0).any():
         raise ValueError("The code under review ignores no labels: they are 0 or more.")
-    kind.check_shapes(case["logits"], case["labels"], ignore_index if "ignore_index" in known else None)
+    kind.check_shapes(case["logits"], case["labels"], ignore_index)
     if "alpha" in case:
         try:
             case["alpha"] = kind.read_alpha(case["alpha"], case["logits"].shape[min(1, case["logits"].ndim - 1)])
