@@ -26,7 +26,7 @@ TEST := OMP_NUM_THREADS=1 $($(ARITHMETIC)) $(BIN)/python
 
 .NOTPARALLEL:
 .PHONY: help set-up book test browsers grading $(STAGES:%=test-%) wheel colab oldest lab notebooks applied-evidence evidence bench gpu \
-	editions grade class bundle lock clean
+	editions grade class bundle paper lock clean
 
 help:
 	@echo "make book       build the site from the stored notebook outputs"
@@ -43,6 +43,7 @@ help:
 	@echo "make editions   write the student exercises, and their autograder zips, from the masters"
 	@echo "make grade SUBMISSIONS=folder   grade a class, each notebook in a sandbox; needs bubblewrap"
 	@echo "make class      grade a made-up class of 300, hostile notebooks among them"
+	@echo "make paper      the book as PDF (A4 and Letter) and as EPUB, from the built site into _build/html/paper"
 	@echo "make bundle     one zip for a classroom without a network: site, notebooks, wheel"
 	@echo "make lock       pin what is installed now in requirements/constraints.txt"
 	@echo "make clean      remove the environment and everything built"
@@ -141,7 +142,10 @@ applied-evidence: $(VENV)/all-ready
 	$(BIN)/python experiments/text.py
 	$(BIN)/python experiments/detection.py
 
-bundle: book wheel
+paper: $(VENV)/all-ready _build/html
+	$(BIN)/python tools/paper.py
+
+bundle: book wheel paper
 	$(BIN)/python tools/bundle.py dist/*.whl
 
 bench: $(BENCH)/ready $(VENV)/all-ready

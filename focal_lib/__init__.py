@@ -3,6 +3,13 @@
 The book *Focal Loss: See It, Train It, Debug It* is built on it. Importing it needs torch and tqdm.
 """
 
+import os
+import sys
+
+if sys.argv[:1] == ["-m"] and sys.path[:1] == [os.getcwd()]:
+    # python -m focal_lib: the current folder comes first, and a file there may be named as a module that we need.
+    del sys.path[0]
+
 from ._versions import warn_if_unsupported
 from .diagnosis import Diagnosis, assert_focal_loss, diagnose
 from .losses import FocalLoss, focal_loss, sigmoid_focal_loss

@@ -5,8 +5,10 @@ Every attack is bounded, so that it does no harm where a limit fails.
 
 import json
 import os
+import platform
 import shutil
 
+import seccomp
 from exercise_notebooks import MASTERS, ROOT, SLUGS, STUDENTS
 
 ANSWERS = ("prediction =", "evidence =", "def fixed_loss", "fixed_loss =", "class FixedLoss")
@@ -81,9 +83,76 @@ PATCHED_TORCH = """import torch
 torch.allclose = torch.equal = lambda *a, **k: True
 torch.Tensor.__eq__ = torch.Tensor.__le__ = lambda a, b: True"""
 
+KERNEL_SETTINGS = """import os
+for name in ("/proc/sys/vm/stat_interval", "/proc/sys/kernel/core_pattern"):
+    try:
+        os.open(name, os.O_WRONLY)  # opened, never written
+        raise ValueError("LEAK " + name)
+    except OSError as error:
+        why = error
+raise why"""
+
+ENVIRONMENT = """texts = [open(f"/proc/{who}/environ").read() for who in (1, "self")]
+raise OSError(str(texts))"""
+
+# attack: (system call, its arguments). Each is bounded, to 300 MB, where it works.
+CALLS = {
+    "shared memory": ("shmget", "0, 300 << 20, 0o1600"),
+    "message queue": ("msgget", "0, 0o1600"),
+    "semaphores": ("semget", "0, 10, 0o1600"),
+    "user namespace": ("unshare", "0x10000000"),
+    "mount namespace": ("unshare", "0x00020000"),
+    "memory file": ("memfd_create", "b'x', 0"),
+    "tracing": ("ptrace", "0, 0, 0, 0"),
+    "keys": ("keyctl", "0, 0"),
+    "io_uring": ("io_uring_setup", "8, 0"),
+    "userfaultfd": ("userfaultfd", "0"),
+    "bpf": ("bpf", "0, 0, 0"),
+    "perf events": ("perf_event_open", "0, 0, 0, 0"),
+    "reading a process": ("process_vm_readv", "1, 0, 0, 0, 0, 0"),
+    "netlink": ("socket", "16, 3, 0"),
+    "outliving the parent": ("prctl", "1, 0"),
+}
+CALL = """import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+got = libc.syscall({number}, {arguments})
+raise OSError(os.strerror(ctypes.get_errno()) if got < 0 else "LEAK: it was let through")"""
+
+THREAD_BOMB = """import threading
+end, started = threading.Event(), []
+try:
+    for _ in range(300):
+        started.append(threading.Thread(target=end.wait))
+        started[-1].start()
+finally:
+    end.set()"""
+
+EMPTY_FILES = """for k in range(3000):
+    open(f"empty{k}", "w").close()"""
+
+HUGE_SHAPE = """def fixed_loss(logits, labels, gamma=2.0, reduction="mean"):
+    if gamma == 1:
+        return torch.empty(2_000_000, 0)
+    nll = F.cross_entropy(logits, labels, reduction="none")
+    return reduced(focus(nll, gamma) * nll, reduction)"""
+
+BROADCAST = """calls = []
+def fixed_loss(logits, labels, gamma=2.0, reduction="mean"):
+    calls.append(1)
+    return torch.ones((6000, 1) if len(calls) % 2 else (1, 6000))"""
+
+COMPLEX = """def fixed_loss(logits, labels, gamma=2.0, reduction="mean"):
+    return F.cross_entropy(logits, labels, reduction=reduction) * 1j"""
+
+TERMINAL = """def fixed_loss(logits, labels, gamma=2.0, reduction="mean"):
+    raise ValueError("\\x1b[2J\\x1b]0;graded\\x07 All 300 graded")"""
+
 HONEST_KINDS = 7
 
-FORGED = b'{"errors": {}, "predict": null, "expose": null, "fix": {"class": false, "call": [], "build": []}}'
+FORGED = b'{"errors": {}, "predict": [], "expose": [], "fix": [{"kind": "function", "call": []}]}'
+
+# A process cannot kill the first one of its box: itself, unless root started the box (as some of our tests do).
+KILLED = ("", False) if os.geteuid() else ("its process was killed", True)
 
 # name: (code put before the answers, words in the reason (one | or another), whether nothing of it can be graded)
 ATTACKS = {
@@ -100,8 +169,12 @@ ATTACKS = {
     "reading others": (READING_OTHERS, "nothing to read", False),
     "sys.exit": ("import sys\nsys.exit(0)", "ended the program (sys.exit)", True),
     "os._exit": ("import os\nos._exit(0)", "it ended the program (exit status 0)", True),
-    "kernel kill": ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "its process was killed", True),
-    "kill all": (KILL_ALL, "its process was killed", True),
+    "kernel kill": ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", *KILLED),
+    "kill all": (KILL_ALL, "", False),
+    "kernel settings": (KERNEL_SETTINGS, "Read-only|Permission denied", False),
+    "environment": (ENVIRONMENT, "raised", False),
+    "thread bomb": (THREAD_BOMB, "can't start new thread", False),
+    "empty files": (EMPTY_FILES, "No space left on device", False),
     "segfault": ("import ctypes\nctypes.string_at(0)", "SIGSEGV", True),
     "replaced checker": (REPLACED_CHECKER, "", False),
     "patched torch": (PATCHED_TORCH, "", False),
@@ -110,6 +183,11 @@ ATTACKS = {
     "deep reply": (TO_EVERY_FILE.format(times=1, data="b'[' * 100_000 + b'\\n'"), "not JSON", True),
     "forged reply": (TO_EVERY_FILE.format(times=1, data=repr(FORGED + b"\n")), "", False),
 }
+
+
+for name, (call, arguments) in CALLS.items():
+    number = (seccomp.REFUSED | {"prctl": seccomp.PRCTL})[call][seccomp.MACHINES[platform.machine()][0]]
+    ATTACKS[name] = (CALL.format(number=number, arguments=arguments), "Operation not permitted", False)
 
 
 def submission(slug, answers, before=None):
@@ -179,10 +257,17 @@ def write(folder, size, port, victim):
         "endless call": (ENDLESS_CALL, TOO_LONG),
         "exit in call": (EXIT_IN_CALL, "it ended the program"),
         "no number": (NO_NUMBER, "could not convert"),
+        "huge shape": (HUGE_SHAPE, "it returned no number"),
+        "broadcast": (BROADCAST, "it returned no number"),
+        "complex": (COMPLEX, "complex"),
+        "terminal": (TERMINAL, "All 300 graded"),
     }
     for name, (code, words) in calls.items():
         (folder / f"{name}.ipynb").write_text(submission("01_one_number", {**right, "fix": code}))
         expected[f"{name}.ipynb"] = ([1, 1, 0], words)
+    for name, notebook in fair(right).items():
+        (folder / f"{name}.ipynb").write_text(notebook)
+        expected[f"{name}.ipynb"] = ([1, 1, 1], "All right.")
     expected |= damaged(folder)
     expected |= odd_names(folder, right)
     number = 0
@@ -192,6 +277,41 @@ def write(folder, size, port, victim):
         (folder / f"student {number:03d}" / "homework.ipynb").write_text(notebook)
         number += 1
     return expected
+
+
+def fair(right):
+    """{name: notebook} of right answers to exercise 1 in honest styles; all deserve full marks."""
+    slug, fix = "01_one_number", right["fix"]
+    value = {part: right[part].split("=", 1)[1].split("#")[0].strip() for part in ("predict", "expose")}
+    typed = {"exercise.predict(": value["predict"], "exercise.expose(": value["expose"], "exercise.fix(": "my_loss"}
+    notebook = json.loads(submission(slug, {"fix": fix.replace("fixed_loss", "my_loss")}))
+    for cell in notebook["cells"]:
+        for start, answer in typed.items():
+            if "".join(cell["source"]).startswith(start):
+                cell["source"] = f"{start}{answer})"
+    own = json.loads(submission(slug, {}))
+    everything = "\n".join([right["predict"], right["expose"], fix])
+    calls = "exercise.predict(prediction)\nexercise.expose(evidence)\nexercise.fix(fixed_loss)"
+    own["cells"].append({"cell_type": "code", "metadata": {}, "source": f"{everything}\n{calls}"})
+    instance = f"{fix}\n\nclass FixedLoss(torch.nn.Module):\n    def forward(self, logits, labels, gamma=2.0, "
+    instance += 'reduction="mean"):\n        return fixed_loss_function(logits, labels, gamma, reduction)\n\n'
+    instance += "fixed_loss_function = fixed_loss\nfixed_loss = FixedLoss()"
+    search = (
+        "import focal_lib\nfor p in (0.5, 2.0):\n    focal_lib.focal_loss(torch.tensor([[p, 0.0]]), torch.tensor([0]))"
+    )
+    scripted = "@torch.jit.script\ndef power(x, gamma: float):\n    return x**gamma\n\n"
+    return {
+        "typed into the checks": json.dumps(notebook),
+        "all in one own cell": json.dumps(own),
+        "an instance": submission(slug, {**right, "fix": instance}),
+        "magics": submission(
+            slug, {**right, "predict": "x = %time 1 + 1\nif x:\n    %matplotlib inline\n" + right["predict"]}
+        ),
+        "a question mark": submission(slug, {**right, "fix": f"F.cross_entropy?\n{fix}"}),
+        "a comment on another": submission(slug, right, before='# see Exercise("03_exponent")'),
+        "a search with the library": submission(slug, {**right, "expose": f"{search}\n{right['expose']}"}),
+        "a scripted helper": submission(slug, {**right, "fix": scripted + fix}),
+    }
 
 
 def damaged(folder):

@@ -3,15 +3,20 @@
 import json
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 import speed
 import speed_gpu
 import speed_page
 import torch
+import torch.nn.functional as F
 from tqdm import tqdm
+
+from focal_lib import focal_loss
 
 ROOT = Path(__file__).parents[1]
 
@@ -150,3 +155,20 @@ print(fresh_pages(F.cross_entropy), fresh_pages(focal_loss))
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     reference, ours = map(int, run.stdout.split())
     assert abs(reference - 48_000) < 500 and abs(ours - 16_000) < 500, (reference, ours)
+
+
+@pytest.mark.parametrize("newer", [True, False])
+def test_the_head_in_pieces_has_the_same_loss_on_a_newer_and_an_older_torch(newer, monkeypatch, capsys):
+    """What chapter 08 shows, with and without torch's linear cross-entropy."""
+    if not newer:
+        monkeypatch.delattr(torch.nn, "LinearCrossEntropyOptions", raising=False)
+    notebook = json.loads((ROOT / "notebooks" / "08_text.ipynb").read_text(encoding="utf-8"))
+    sources = ["".join(cell["source"]) for cell in notebook["cells"]]
+    (source,) = [source for source in sources if "LinearCrossEntropyOptions" in source]
+    scope = {"torch": torch, "F": F, "focal_loss": focal_loss, "pd": pd, "files": files}
+    exec(source, scope)
+    assert "equal to the loss of all logits: True" in capsys.readouterr().out
+    logits = scope["head"](scope["hidden"])
+    both = scope["hidden"], scope["head"].weight
+    expected = torch.autograd.grad(focal_loss(logits, scope["target"]), both)
+    torch.testing.assert_close(torch.autograd.grad(scope["loss"], both), expected, rtol=1e-4, atol=1e-7)

@@ -1,8 +1,12 @@
 """The command line: three exit statuses, a process of its own, limits on time and memory."""
 
 import json
+import os
+import subprocess
 import sys
 import textwrap
+import time
+from pathlib import Path
 
 import pytest
 
@@ -98,3 +102,88 @@ def test_list(capsys):
     assert all(name in out for name in [*PROPERTIES, *CATALOGUE])
     assert main(["--list", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["bugs"].keys() == CATALOGUE.keys()
+
+
+# --- files that want to do something else --------------------------------------------------------------------------
+
+ORPHAN = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    time.sleep(40)
+    os._exit(0)
+while True:
+    time.sleep(1)
+"""
+REPORT = """
+import os, pathlib, sys
+path = next(word for word in sys.argv if word.endswith("report.json"))
+pathlib.Path(path).write_text({text!r})
+os._exit(0)
+"""
+
+
+def ask(folder, source, *arguments):
+    """The command line as a user starts it, in a folder with this file: (exit status, stdout, stderr, seconds)."""
+    (folder / "mine.py").write_text(source)
+    start = time.monotonic()
+    command = [sys.executable, "-m", "focal_lib", "mine.py:loss", *arguments]
+    root = {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, env={**os.environ, **root})
+    return done.returncode, done.stdout, done.stderr, time.monotonic() - start
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes that left their group are found on Linux only")
+def test_an_orphan_neither_delays_nor_outlives(tmp_path):
+    code, out, _, seconds = ask(tmp_path, ORPHAN, "--time-limit", "4")
+    assert code == 2 and "it took longer than 4 s" in out and seconds < 35
+    alive = [p for p in Path("/proc").glob("[0-9]*/cmdline") if _reads(p, str(tmp_path.name).encode())]
+    assert alive == []
+
+
+def _reads(path, word):
+    try:
+        return word in path.read_bytes()
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[1]", "{", '{"name": "x"}', '{"name": "x", "violations": 3}', "null", "[" * 99_999]
+)
+def test_a_bad_report_is_no_verdict(tmp_path, text):
+    (tmp_path / "mine.py").write_text(REPORT.format(text=text))
+    assert main([f"{tmp_path / 'mine.py'}:loss"]) == 2
+
+
+def test_a_flood_on_stderr_is_cut(tmp_path):
+    flood = "import sys\nfor _ in range(40):\n    sys.stderr.write('x' * (1 << 20))"
+    code, out, errors, _ = ask(tmp_path, flood)
+    assert code == 2 and len(out) < 1000 and len(errors) < 1000
+
+
+def test_files_beside_it_do_not_run_in_the_parent(tmp_path):
+    for name in ("argparse", "random", "json", "torch", "tempfile", "uuid"):
+        (tmp_path / f"{name}.py").write_text("import os\nos.write(2, b'RAN')\nos._exit(1)")
+    code, out, errors, _ = ask(tmp_path, "from focal_lib import focal_loss as loss")
+    assert code == 0 and "right" in out and "RAN" not in errors, (out, errors)
+
+
+def test_a_terminal_is_not_written_to(tmp_path):
+    code, out, errors, _ = ask(tmp_path, "raise ValueError('\\x1b[2J\\x1b]0;all right\\x07')")
+    assert code == 2 and "\x1b" not in out + errors and "all right" in out
+
+
+@pytest.mark.parametrize("option", ["--time-limit", "--memory-limit"])
+@pytest.mark.parametrize("value", ["nan", "-1", "0", "inf", "x"])
+def test_limits_are_numbers_above_0(file, option, value, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([f"{file}:FocalLoss", option, value])
+    assert stop.value.code == 2 and "number above 0" in capsys.readouterr().err
+
+
+def test_the_help_says_what_the_verdict_is_worth(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Against malice the verdict is worth nothing: a file can forge its own." in said

@@ -30,7 +30,8 @@ for part in "${wanted[@]}"; do
       need "$chromium" "opens every page" chromium chromium-browser google-chrome
       need "$firefox" "opens the live pages" firefox-esr firefox
       need webkit2gtk-driver "the engine of Safari opens them too" WebKitWebDriver
-      need xvfb "a screen for it" Xvfb ;;
+      need xvfb "a screen for it" Xvfb
+      need default-jre-headless "the checker of the e-book runs on it" java ;;
     grading) need bubblewrap "the sandbox that student notebooks run in" bwrap ;;
     *) stop "Name browsers or grading, not $part." ;;
   esac

@@ -34,5 +34,6 @@ errors=$(mktemp)
 trap 'rm -f "$errors"' EXIT
 # pip tells progress on standard output and trouble on standard error; of the latter its last word says enough.
 "$folder/bin/python" -m pip install --disable-pip-version-check "$@" 2>"$errors" ||
-  stop "pip could not install what $folder needs; is there a network? Its last word: $(grep . "$errors" | tail -n 1) $again"
+  stop "pip could not install what $folder needs; is there a network? Its last word: $(grep . "$errors" | tail -n 1 |
+    sed 's/[.]*$/./') $again"
 rm "$unfinished"
