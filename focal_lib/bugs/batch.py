@@ -11,7 +11,7 @@ from .parts import cross_entropy, focus, pick, reduced
     exposed_by="batch_is_mean_of_singles",
     title="One p_t for the whole batch",
     source=f"{SOURCE_1}; jfzhang95/pytorch-deeplab-xception#133 (2019), kaidic/LDAM-DRW#6 (2019)",
-    symptom="Hard examples are not favoured: training is cross-entropy that slows down as it succeeds.",
+    symptom="Hard examples are not favoured: training is cross-entropy with a step that shrinks as it succeeds.",
     hides="The loss falls, and at gamma = 0 it equals cross-entropy exactly.",
     fix='Compute the cross-entropy with reduction="none" and reduce last.',
 )

@@ -29,7 +29,7 @@ LOOKALIKES = {}  # id -> Lookalike
 SOURCE_1 = "001, a question on multiclass focal loss for a four-class BERT"
 SOURCE_2 = "002, an article on focal loss from BCE"
 SOURCE_3 = "003, an article on class weights and focal loss"
-SCALE = "A constant factor is a learning rate under SGD and cancels under Adam."
+SCALE = "A constant factor is a learning rate under SGD and cancels under Adam, if nothing else is added."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -99,7 +99,7 @@ def log_p_taken_for_p(input, target, gamma=2.0, reduction="mean"):
     exposed_by="gives_the_golden_numbers",
     title="The logarithm of the cross-entropy",
     source="c0nn3r/RetinaNet#8 (2017)",
-    symptom="Losses are negative; wrong predictions are rewarded without limit.",
+    symptom="Losses can be negative, where cross-entropy exceeds 1; wrong predictions are rewarded without limit.",
     hides="Hardly: it is unrelated to focal loss. Early in training its slope can point the right way.",
     fix="cross_entropy is -log p_t already: p_t = exp(-ce).",
 )
