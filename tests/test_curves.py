@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from focal_lib import focal_loss
 from focal_lib.lab.curves import curve, per_example
 
 P = torch.linspace(0.001, 0.999, 9981, dtype=torch.float64)
@@ -16,6 +17,38 @@ def test_curve_is_the_formula_and_its_derivative(gamma):
     torch.testing.assert_close(values, -((1 - P) ** gamma) * P.log())
     k = (1 - P) ** gamma - gamma * P * (1 - P) ** (gamma - 1) * P.log()
     torch.testing.assert_close(gradients, -(1 - P) * k)
+
+
+def test_the_gradient_in_the_logits():
+    """Chapter 02: dFL/dz_j = k(p_t) (p_j - [j = t]), here for four classes and the library's own loss."""
+    z = torch.tensor([[0.3, -1.2, 2.0, 0.5]], dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(focal_loss(z, torch.tensor([3]), gamma=2.0), z)
+    p = z.detach().softmax(1)
+    p_t = p[0, 3]
+    k = (1 - p_t) ** 2 - 2 * p_t * (1 - p_t) * p_t.log()
+    torch.testing.assert_close(gradient, k * (p - F.one_hot(torch.tensor([3]), 4)))
+
+
+def test_at_the_minimum_of_cross_entropy_each_class_owns_half():
+    """1 : 100, fitted to the end: half of cross-entropy's gradient each, and more of gamma 2's for the minority."""
+    generator = torch.Generator().manual_seed(0)
+    y = (torch.arange(5050) < 50).long()
+    x = torch.randn(5050, 2, generator=generator, dtype=torch.float64) + 1.5 * y[:, None]
+    model = torch.nn.Linear(2, 2).double()
+    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=500, line_search_fn="strong_wolfe", tolerance_grad=1e-9)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    shares = {
+        g: (s := per_example(model(x).detach(), y, gamma=g)[2])[y == 1].sum().item() / s.sum().item() for g in (0, 2)
+    }
+    assert shares[0] == pytest.approx(0.5, abs=1e-3)
+    assert shares[2] > 0.6
 
 
 def test_the_numbers_of_chapter_02():

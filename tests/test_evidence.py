@@ -184,6 +184,21 @@ def test_what_the_weights_and_gamma_did():
         assert difference(WEIGHTED, "cross-entropy", "minority_precision", data=data).sign == -1
 
 
+def test_the_gain_on_top_of_weights_does_not_last():
+    """Adam at 500 epochs and SGD at 100 turn its sign, on both data sets; gamma 5 is worse than gamma 2."""
+    pair = ("focal γ=2, weights", WEIGHTED, "balanced_accuracy")
+    for data in BOTH:
+        assert difference(*pair, data=data, epochs=500).sign == -1
+        assert difference(*pair, data=data, optimizer="sgd").sign == -1
+    changes = [difference("focal γ=5, weights", pair[0], pair[2], data=data) for data in BOTH]
+    assert [change.sign for change in changes] == [-1, -1]
+    assert [round(change.mean, 2) for change in changes] == [-0.02, -0.01]
+
+
+def test_cross_entropy_misses_one_minority_example_in_three():
+    assert all(round(1 - average("cross-entropy", "minority_recall", data=d).mean, 2) in (0.34, 0.35) for d in BOTH)
+
+
 def test_the_ranking_gain_is_speed():
     for data in BOTH:
         early = difference("focal γ=2", "cross-entropy", "pr_auc", data=data, epochs=100)
@@ -199,6 +214,11 @@ def test_focal_loss_makes_the_probabilities_worse():
     for data, epochs, metric in itertools.product(BOTH, (100, 500), ("ece", "brier")):
         assert difference("focal γ=2", "cross-entropy", metric, data=data, epochs=epochs).sign == 1
         assert difference("focal γ=2, weights", WEIGHTED, metric, data=data, epochs=epochs).sign == 1
+
+
+def test_the_harm_to_the_probabilities_shrinks():
+    early, late = (difference("focal γ=2", "cross-entropy", "ece", data="resampled", epochs=e) for e in (100, 500))
+    assert 0 < late.mean < early.mean / 4
 
 
 def test_what_a_threshold_buys():
@@ -229,6 +249,21 @@ def test_final_accuracy_is_no_bug_detector():
         faulty, correct = (scores(name, "accuracy", data="resampled").to_numpy() for name in (bug, right))
         assert (faulty[:, None] >= correct).mean() > 0.25
         assert average(bug, "accuracy").mean > always_0 + 0.05
+
+
+def test_the_yardsticks_of_a_single_run():
+    """On new data: two correct runs, and faulty runs beside "always class 0"."""
+    always_0 = np.array([(load_example(seed).y_test == 0).double().mean().item() for seed in range(200)])
+    for name in ("focal γ=2", "focal γ=2, weights"):
+        correct = scores(name, "accuracy", data="resampled").to_numpy()
+        other_seed = ~np.eye(200, dtype=bool)
+        assert round((correct[:, None] >= correct)[other_seed].mean(), 2) == 0.52
+    beats = {
+        bug: (scores(bug, "accuracy", data="resampled").to_numpy() > always_0 + 5e-4).mean()  # stored in thousandths
+        for bug in ("mean before pt", "scalar alpha", "binary scalar alpha", "weight inside cross entropy")
+    }
+    assert beats.pop("weight inside cross entropy") == pytest.approx(0.855)
+    assert min(beats.values()) >= 0.99
 
 
 def test_the_weight_inside_trades_precision_for_recall():

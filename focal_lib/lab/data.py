@@ -23,7 +23,7 @@ def load_example(seed=42):
     """1 000 points with 20 features, 80 % of class 0 and 20 % of class 1, split 800 / 200.
 
     ``seed`` draws both the points and the split. 42 gives the data of the article that the book's training chapter
-    re-examines: 632 and 168 training examples (``make_classification`` flips 1 % of the labels at random, so the
+    re-examines: 632 and 168 training examples (``make_classification`` draws 1 % of the labels anew at random, so the
     shares are not exactly 80 and 20 %). Any other seed is a fresh sample of the same kind.
 
     Explained in chapter 01.

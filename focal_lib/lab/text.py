@@ -106,7 +106,7 @@ def encode(texts, tokenizer, max_length=48):
 
 
 class NoteClassifier(nn.Module):
-    """A BERT encoder, the mean over its tokens, one linear layer, and ``LogSoftmax``, as in source 001.
+    """A BERT encoder, the mean over its tokens, one linear layer, and ``LogSoftmax``, which is source 001's.
 
     Args:
         encoder: a ``transformers.BertModel``, or a module with the same call and a ``config.hidden_size``.
@@ -138,7 +138,7 @@ def fine_tune(model, criterion, ids, mask, target, *, sampler_weights=None, epoc
         sampler_weights: None visits each text once an epoch; a tensor of one weight per *class* draws N texts with
             replacement instead, each with a probability proportional to the weight of its class.
         epochs: passes over N texts, in batches of 64.
-        learning_rate: the highest of the cycle. 0.005 suits the small BERT, 0.00005 a pretrained one.
+        learning_rate: the highest of the cycle. 0.005 suits the small BERT, 0.0005 or less a pretrained one.
         seed: decides the order of the texts.
 
     Raises:
