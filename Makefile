@@ -136,6 +136,7 @@ oldest: wheel $(OLDEST)/ready
 
 evidence: $(VENV)/all-ready
 	$(BIN)/python experiments/training.py
+	$(BIN)/python experiments/training.py --long
 	$(BIN)/python tools/make_claims.py
 
 applied-evidence: $(VENV)/all-ready

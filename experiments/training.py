@@ -9,6 +9,8 @@ Threshold   "tuned_threshold": the cross-entropy run itself, with another thresh
             is cut into three folds; networks trained on two of them score the third; the threshold is the one with
             the best balanced accuracy on these held-out training scores.
 Training    200 seeds, full batch, Adam (learning rate 0.001) and SGD (0.1), scored after 100 and 500 updates.
+Long runs   "--long": what lasts. Cross-entropy and focal loss (gamma 2), with and without weights, Adam, 40 seeds,
+            scored after 1 000 and 2 000 updates; in long_runs.csv.gz.
 Test set    scored once for each run. Nothing is chosen by looking at it: all of the above was fixed before.
 
 The file is tidy, one score a row, rounded to three decimals. Rows are sorted by value within a metric, and the
@@ -41,6 +43,8 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "focal_lib" / "results"
 SEEDS = range(200)
 SCORED = (100, 500)
+LONG_SEEDS = range(40)
+LONG_SCORED = (1000, 2000)
 CHECKPOINTS = range(20, 501, 20)  # kept for the live view
 FOLDS = 3
 COLUMNS = ["data", "loss", "gamma", "alpha", "optimizer", "epochs", "seed", "metric", "value"]
@@ -65,6 +69,10 @@ TRAINS_LIKE = {
     "alpha_none_crashes": ("focal", 2, "inverse_frequency"),
     "alpha_stays_behind": ("focal", 2, "inverse_frequency"),
 }
+
+LONG_LOSSES = [
+    (loss, gamma, alpha) for loss, gamma, alpha in LOSSES if (loss, gamma) in {("cross_entropy", 0), ("focal", 2)}
+]
 
 memory = joblib.Memory(ROOT / ".cache" / "evidence", verbose=0)
 
@@ -186,10 +194,33 @@ def live_view(optimizers=("adam", "sgd"), seeds=SEEDS, scored=SCORED, checkpoint
     }
 
 
+def header():
+    return (
+        "# One score of one trained run a row; the protocol is described in experiments/training.py.\n"
+        f"# torch {torch.__version__}, scikit-learn {sklearn.__version__}, Python {platform.python_version()}, CPU\n"
+    )
+
+
+def long_runs():
+    """Write long_runs.csv.gz."""
+    settings = {"seeds": LONG_SEEDS, "scored": LONG_SCORED, "checkpoints": LONG_SCORED, "progress": False}
+    kinds = [(data, *loss, "adam") for data in ("fixed", "resampled") for loss in LONG_LOSSES]
+    write(
+        pd.concat([rows(*kind, **settings) for kind in tqdm(kinds, unit="loss")]),
+        RESULTS / "long_runs.csv.gz",
+        header(),
+    )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processes", type=int, default=-1, help="joblib processes; -1: one for each core")
+    parser.add_argument("--long", action="store_true", help="the long runs alone")
     arguments = parser.parse_args()
+    if arguments.long:
+        with joblib.parallel_config("loky", n_jobs=arguments.processes):
+            long_runs()
+        return
     start = time.monotonic()
     configurations = [
         (data, *loss, optimizer)
@@ -202,11 +233,7 @@ def main():
         for data, loss, gamma, alpha, optimizer in bar:
             bar.set_postfix_str(f"{data} {optimizer} {loss}")
             frames.append(rows(data, loss, gamma, alpha, optimizer, progress=False))
-    header = (
-        "# One score of one trained run a row; the protocol is described in experiments/training.py.\n"
-        f"# torch {torch.__version__}, scikit-learn {sklearn.__version__}, Python {platform.python_version()}, CPU\n"
-    )
-    write(pd.concat(frames), RESULTS / "evidence.csv.gz", header)
+    write(pd.concat(frames), RESULTS / "evidence.csv.gz", header())
     np.savez_compressed(RESULTS / "training_runs.npz", **live_view())
     for file in ("evidence.csv.gz", "training_runs.npz"):
         print(f"{file}: {(RESULTS / file).stat().st_size / 1e3:.0f} kB")

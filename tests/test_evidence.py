@@ -160,7 +160,7 @@ def test_differences_are_paired_by_seed():
     [
         (("dice", "brier"), {}, "name must be one of cross-entropy, .*; got 'dice'"),
         (("cross-entropy", "f7"), {}, "metric must be one of accuracy, .*; got 'f7'"),
-        (("cross-entropy", "brier"), {"epochs": 50}, "epochs must be one of 100, 500; got 50"),
+        (("cross-entropy", "brier"), {"epochs": 50}, "epochs must be one of 100, 500, 1000, 2000; got 50"),
     ],
 )
 def test_unknown_runs_get_one_sentence(arguments, which, sentence):
@@ -286,3 +286,14 @@ def test_a_constant_alpha_costs_nothing_under_adam_and_much_under_sgd():
     for data in BOTH:
         assert abs(difference("scalar alpha", "focal γ=2", "accuracy", data=data).mean) < 0.001
         assert difference("scalar alpha", "focal γ=2", "accuracy", data=data, optimizer="sgd").high < -0.02
+
+
+def test_the_harm_to_the_probabilities_turns_with_more_epochs():
+    """Chapter 05: after 2 000 epochs the ECE of gamma 2 is lower, by 0.013 to 0.015, in all four cases."""
+    for weights in ("", ", weights"):
+        for data in ("fixed", "resampled"):
+            pair = f"focal γ=2{weights}", f"cross-entropy{weights}", "ece"
+            early, late = (difference(*pair, data=data, epochs=epochs) for epochs in (100, 2000))
+            assert early.sign == 1 and late.sign == -1
+            assert late.seeds == 40
+            assert 0.0125 <= -late.mean <= 0.0155

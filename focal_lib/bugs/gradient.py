@@ -55,7 +55,7 @@ def log_of_softmax(input, target, gamma=2.0, reduction="mean"):
     room="gradient",
     exposed_by="is_finite_in_half_precision",
     title="An epsilon that half precision rounds to 0",
-    source="the epsilon that achaiah/pywick#53 (2022) asks about; that half precision loses it is shown here, by no thread",
+    source="the epsilon that achaiah/pywick#53 (2022) asks about; its loss in half precision is shown here only",
     symptom="Works in float32; inf or NaN under float16.",
     hides="In float32 it only silences the worst mistakes.",
     fix="log_softmax needs no epsilon; compute the loss in float32.",

@@ -58,7 +58,7 @@ def alpha_reversed(input, target, alpha=None, gamma=2.0, reduction="mean"):
     room="weights",
     exposed_by="alpha_scales_its_class",
     title="Weights accepted and never used",
-    source="tensorflow/tensorflow#61519 (2023: a documented switch, off by default), maozezhong/focal_loss_multi_class#3 (2019)",
+    source="tensorflow/tensorflow#61519 (2023: a switch, off by default), maozezhong/focal_loss_multi_class#3 (2019)",
     symptom="alpha of 0.25, 10 and 100 give one and the same loss.",
     hides="It is a correct unweighted focal loss.",
     fix="Multiply by alpha[target], or refuse the argument.",

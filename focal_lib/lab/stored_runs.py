@@ -35,10 +35,13 @@ def load():
 
     Columns: data, loss, gamma, alpha, optimizer, epochs, seed, metric, value; and ``name``, what the book calls the
     loss, such as "focal γ=2, weights". The protocol is in experiments/training.py; ``make evidence`` reproduces the
-    file. Explained in chapter 05.
+    files. Explained in chapter 05.
     """
-    with as_file(files("focal_lib") / "results" / "evidence.csv.gz") as path:
-        frame = pd.read_csv(path, comment="#")
+    parts = []
+    for name in ("evidence.csv.gz", "long_runs.csv.gz"):  # 200 seeds to 500 epochs, 40 seeds to 2 000
+        with as_file(files("focal_lib") / "results" / name) as path:
+            parts.append(pd.read_csv(path, comment="#"))
+    frame = pd.concat(parts, ignore_index=True)
     kinds = frame[["loss", "gamma", "alpha"]].drop_duplicates()
     return frame.merge(kinds.assign(name=[_name(*kind) for kind in kinds.itertuples(index=False)]))
 
