@@ -7,8 +7,14 @@ self.fetch = async (url) => {
   return new Response(files[name], { headers: { "Content-Type": kinds[name.split(".").pop()] ?? "text/plain" } });
 };
 let python;
-const plain = async (bytes) =>
-  new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer());
+// Written by hand: WebKit reads no Blob here where the page was opened from a file.
+async function plain(bytes) {
+  const unpacked = new DecompressionStream("gzip");
+  const writer = unpacked.writable.getWriter();
+  writer.write(bytes);
+  writer.close();
+  return new Uint8Array(await new Response(unpacked.readable).arrayBuffer());
+}
 
 async function start({ wasm, stdlib, library }) {
   files["pyodide.asm.wasm"] = await plain(wasm);

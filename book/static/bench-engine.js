@@ -3,7 +3,7 @@
 
 globalThis.focalBench = (() => {
   const base = document.currentScript.src.replace(/[^/]*$/, "bench/");
-  const LIMIT = 10_000; // milliseconds for a question that runs the reader's code
+  let limit = 10_000; // milliseconds for a question that runs the reader's code; more where Python itself starts slowly
   const READERS = ["check", "fix"];
   let parts = { worker: [], wasm: [], stdlib: [] };
   let library, worker, ready, loading, asked = 0;
@@ -43,10 +43,10 @@ globalThis.focalBench = (() => {
     return kept;
   }
 
-  function post(name, given, limit) {
+  function post(name, given, most) {
     return new Promise((resolve, reject) => {
       const id = (asked += 1);
-      const timer = limit && setTimeout(() => halt(`It took longer than ${limit / 1000} s, and was stopped.`), limit);
+      const timer = most && setTimeout(() => halt(`It took longer than ${most / 1000} s, and was stopped.`), most);
       waiting.set(id, { resolve, reject, timer });
       worker.postMessage({ id, name, arguments: given });
     });
@@ -66,7 +66,9 @@ globalThis.focalBench = (() => {
       else one.reject(new Error(failed));
     };
     worker.onerror = (event) => { event.preventDefault(); halt(event.message || "The page's Python did not start."); };
+    const began = performance.now();
     await post("start", { wasm: kept.wasm, stdlib: kept.stdlib, library: library.files });
+    limit = Math.max(10_000, 3000 * Math.round((performance.now() - began) / 1000));
     tell("ready");
   }
 
@@ -87,7 +89,7 @@ globalThis.focalBench = (() => {
     await ready;
     tell("busy");
     try {
-      return await post(name, given, READERS.includes(name) ? LIMIT : undefined);
+      return await post(name, given, READERS.includes(name) ? limit : undefined);
     } finally {
       tell("idle");
     }

@@ -85,7 +85,7 @@ def test_an_endless_loop_is_stopped(open_page):
     page = open_page(CHECK)
     write(page, "while True:\n    pass\n")
     answer, _ = press(page, "#check-bench")
-    assert "longer than 10 s" in answer
+    assert re.search(r"longer than \d\d s, and was stopped", answer)  # 10 s, or 3 times what Python took to start
     write(page, "def loss(input, target):\n    return F.cross_entropy(input, target)\n")
     assert "gives_the_golden_numbers" in press(page, "#check-bench")[0]
     assert page.troubles == []
