@@ -49,7 +49,7 @@ class Exercise:
             found; or losses, of which those that compute the same as the loss under review are to be found.
 
     Attributes:
-        answers: the last answer to each part, by name, and the :class:`Feedback` on it.
+        answers: the last answer to each part, by name, and the :class:`.Feedback` on it.
     """
 
     def __init__(self, slug, loss, binary=False, **options):
@@ -71,15 +71,15 @@ class Exercise:
         return {part for part, (_, feedback) in self.answers.items() if feedback.ok}
 
     def predict(self, answer):
-        """Check letters against what the loss really does; returns :class:`Feedback`."""
+        """Check letters against what the loss really does; returns :class:`.Feedback`."""
         return self._note("predict", answer, self.check_predict(answer))
 
     def expose(self, evidence):
-        """Run the loss under review and a right one on this input; returns :class:`Feedback`."""
+        """Run the loss under review and a right one on this input; returns :class:`.Feedback`."""
         return self._note("expose", evidence, self.check_expose(evidence))
 
     def fix(self, loss, seed=None):
-        """Diagnose a mended loss, and compare it with a right one; returns :class:`Feedback`."""
+        """Diagnose a mended loss, and compare it with a right one; returns :class:`.Feedback`."""
         return self._note("fix", loss, self.check_fix(loss, seed))
 
     def progress(self):
