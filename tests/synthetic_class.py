@@ -18,6 +18,11 @@ NAIVE_POWER = """def fixed_loss(logits, labels, gamma=2.0, reduction="mean"):
     loss = (1 - torch.exp(-nll)) ** gamma * nll
     return {"none": loss, "sum": loss.sum(), "mean": loss.mean()}[reduction]"""
 
+SMALL_BATCHES_ONLY = """def fixed_loss(logits, labels, gamma=2.0, reduction="mean"):
+    nll = F.cross_entropy(logits, labels, reduction="none")
+    loss = (1 - torch.exp(-nll)) ** gamma * nll * (1 if len(logits) <= 16 else 1.5)
+    return {"none": loss, "sum": loss.sum(), "mean": loss.mean()}[reduction]"""
+
 ENDLESS_CALL = """def fixed_loss(logits, labels, gamma=2.0, reduction="mean"):
     while True:
         pass"""
@@ -230,9 +235,9 @@ def honest(number):
         return submission(slug, {**right, "predict": 'prediction = "ABCD"'}), [0, 1, 1], "predict: Not "
     if kind == 4:
         return (
-            submission("01_one_number", {**solutions("01_one_number"), "fix": NAIVE_POWER}),
+            submission("01_one_number", {**solutions("01_one_number"), "fix": SMALL_BATCHES_ONLY}),
             [1, 1, 0],
-            "NaN gradients",
+            "It differs from a right loss on a batch as in training",
         )
     if kind == 5:  # an experiment of the student's own fails
         return submission(slug, right, before="%matplotlib inline\nundefined_name + 1"), [1, 1, 1], "All right."
