@@ -79,7 +79,7 @@ def packages(folder, *wanted, **options):
 
 
 def test_nothing_is_installed_or_said_when_nothing_is_missing(tmp_path):
-    for name in ("chromium", "firefox", "WebKitWebDriver", "Xvfb", "bwrap"):
+    for name in ("chromium", "firefox", "WebKitWebDriver", "Xvfb", "java", "bwrap"):
         program(tmp_path, name, "exit 0")
     program(tmp_path, "apt-get", "exit 1")
     result = packages(tmp_path, "browsers", "grading")
@@ -93,7 +93,11 @@ def test_what_is_missing_is_named_with_its_reason_before_it_is_installed(tmp_pat
     result = packages(tmp_path, "browsers", "grading")
     assert result.returncode == 0, result.stderr
     first, update, install = result.stdout.splitlines()
-    assert first.startswith("The tests need chromium") and "xvfb (a screen for it). Installing them now:" in first
+    assert (
+        first.startswith("The tests need chromium")
+        and "(the checker of the e-book runs on it). Installing them now:" in first
+    )
+    assert "xvfb (a screen for it), default-jre-headless" in first
     assert update.startswith("apt-get update") and install.startswith("apt-get install --yes")
     assert "webkit2gtk-driver xvfb" in install and "bubblewrap" not in install
 

@@ -24,6 +24,7 @@ class Property:
 
 def a_property(statement, group):
     """Register the decorated check as a property: its name is the function's, its docstring the statement."""
+
     def register(check):
         check.__doc__ = statement
         PROPERTIES[check.__name__] = Property(check.__name__, statement, group, check)
