@@ -26,8 +26,9 @@ def build_command():
 def build(folder, page):
     """Build a one-page book with the real configuration."""
     shutil.copy(ROOT / "_config.yml", folder)
-    for part in ("_ext", "_templates", "static"):
+    for part in ("_ext", "_templates", "static", "bench"):
         shutil.copytree(ROOT / "book" / part, folder / "book" / part)
+    shutil.copytree(ROOT / "focal_lib", folder / "focal_lib")  # the bench packs it
     (folder / "_toc.yml").write_text("format: jb-book\nroot: index\n")
     (folder / "index.md").write_text(page)
     return subprocess.run(build_command(), cwd=folder, capture_output=True, text=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import nbformat
 import pytest
 from exercise_notebooks import MASTERS, ROOT, STUDENTS, code_cells
+from setuptools import find_namespace_packages
 
 SITE = ROOT / "_build" / "html"
 SHORTEST_LINE = 15  # of code, without spaces: shorter ones occur anywhere
@@ -109,7 +110,9 @@ def test_site():
 
 
 def test_package():
-    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    found = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]
+    packages = find_namespace_packages(ROOT, **found)
+    assert "focal_lib.diagnosis" in packages
     assert all(name.split(".")[0] == "focal_lib" for name in packages)
     assert leaks_below(ROOT / "focal_lib") == []
 

@@ -1,6 +1,6 @@
 // One switch for all folded code, on every page of the book, remembered on this machine.
 (() => {
-  const KEY = "focal-loss-book.code";
+  const KEY = "book.code";
   const folds = [...document.querySelectorAll("article .cell_input > details, article .cell details.hide")]
     .filter((fold) => fold.querySelector("summary").textContent.includes("the code"));
   const title = document.querySelector("article h1");

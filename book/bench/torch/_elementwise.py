@@ -335,7 +335,8 @@ logit = unary(
     "logit",
     "Logit",
     lambda x: N.log(N.div(x, 1 - x)),
-    lambda g, x, r: N.div(g, x * (1 - x)) if 0 <= x <= 1 else math.nan,
+    # At 0 and 1 the slope is infinite, whatever the sign of that 0: as torch has it.
+    lambda g, x, r: math.nan if not 0 <= x <= 1 else g * math.inf if x in (0, 1) else N.div(g, x * (1 - x)),
 )
 square = unary("square", "Pow", lambda x: x * x, lambda g, x, r: 2 * g * x, floats=False)
 relu = unary("relu", "Relu", lambda x: x if x > 0 or x != x else type(x)(0), lambda g, x, r: g * (r > 0), "r", False)
