@@ -23,10 +23,10 @@ SITE = ROOT / "_build" / "html"
 STYLE = (Path(__file__).parent / "paper.css").read_text("utf-8")
 LEFT_OUT = ("book/api",)
 SIZES = ("A4", "Letter")
-# What is for a screen only: scripts, handles, folded set-up code, ways to run a cell.
+# What is for a screen only: scripts, handles, folded set-up code, ways to run a cell, icons and thumbnails of links.
 FURNITURE = (
     "script, style, .headerlink, .tag_hide-input > details, .tag_remove-input, button, link, .needs-python > p, "
-    ".sd-octicon, .sd-summary-state-marker"
+    "svg, .sd-summary-state-marker"
 )
 
 
@@ -208,8 +208,6 @@ def make_epub(book, title, output):
         chapter.content = f"<html><body>{found}</body></html>"
         if found.select_one("math"):
             chapter.properties.append("mathml")
-        if found.select_one("svg"):
-            chapter.properties.append("svg")
         chapter.add_item(style)
         made.add_item(chapter)
         chapters.append(chapter)
