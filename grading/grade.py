@@ -147,7 +147,8 @@ def check(exercise, part, which, answer, box, seed):
 
 def clean(text):
     """One line without the places of this machine."""
-    for place in (str(EXERCISES.parent.parent), sys.prefix, sys.base_prefix, str(Path.home())):
+    places = (str(EXERCISES.parent.parent), sys.prefix, sys.base_prefix, str(Path.home()))
+    for place in sorted(places, key=len, reverse=True):  # one may lie in another
         text = str(text).replace(place, "…") if len(place) > 1 else str(text)
     return one_line(text)
 
