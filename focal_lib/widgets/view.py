@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from pathlib import Path
 
 import anywidget
@@ -19,7 +20,8 @@ _HERE = Path(__file__).parent
 
 def module(name):
     """A view's JavaScript, with the shared helpers in front of it: a view's module can have no imports."""
-    return (_HERE / "shared.js").read_text("utf-8") + (_HERE / name).read_text("utf-8")
+    text = (_HERE / "shared.js").read_text("utf-8") + (_HERE / name).read_text("utf-8")
+    return re.sub(r"^\s*//.*\n", "", text, flags=re.M)  # what comments say, every reader would load
 
 
 def _style():
