@@ -1,4 +1,4 @@
-"""The fast path of ``focal_loss``: the same numbers, with fewer visits to memory.
+"""The fast path of ``focal_loss``: the same numbers, with fewer passes over memory.
 
 The reading version in losses.py is the definition. It lets autograd derive the gradient, which costs three tensors of
 input's size and a pass over memory for each step. This file writes the gradient down instead. With p = softmax(input),
@@ -27,7 +27,7 @@ from torch.autograd import forward_ad
 BLOCK = 2**20
 FEW = 2**16  # up to so many are left to one thread
 CROWD = 8  # more threads would wait for each other in Python: there, torch shares out the operations
-# Numbers that the processor handles at once. Rows of fewer logits are taken as columns, so that none of it is idle.
+# Numbers that the processor handles at once. Rows of fewer logits are computed as columns: vectors are then full.
 VECTOR = 8
 
 # Private names of torch, which may be gone one day: without them every call takes the ten lines.
@@ -116,7 +116,7 @@ class _FocalLoss(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad_output):
-        # The buffer is given away, so nobody has to copy it and no later backward reads it: that one makes a new one.
+        # The caller gets the buffer itself, so no copy is made. A second backward must not read it: it makes a new one.
         made, ctx.gradient = ctx.gradient, None
         create_graph = torch.is_grad_enabled()
         functional = torch.func.debug_unwrap(grad_output) is not grad_output  # torch.func.vmap over autograd.grad
@@ -181,7 +181,7 @@ class _Sheet(NamedTuple):
     factor: torch.Tensor | float | None  # like t or one for all: what multiplies each loss
     dim: int  # of the classes
     dtype: torch.dtype  # computed in
-    in_one_piece: bool  # a block's logits lie side by side, so that its softmax is born where its gradient will be
+    in_one_piece: bool  # a block's logits lie side by side: its softmax can be written where its gradient will be
 
 
 def _lay_out(call, some_ignored):

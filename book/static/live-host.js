@@ -60,7 +60,7 @@
     return model;
   }
 
-  // Browsers limit how often an address may change, so it follows when the hand rests.
+  // Browsers limit how often an address may change, so it is written when the reader pauses.
   let timer;
   function remember() {
     clearTimeout(timer);

@@ -24,7 +24,7 @@ OPTIMIZERS = {
     "adam": partial(torch.optim.Adam, lr=0.001),  # torch's defaults, as in the article
     "sgd": partial(torch.optim.SGD, lr=0.1),
 }
-_SEEDING = threading.Lock()  # torch's generator belongs to all threads: one network at a time is drawn from it
+_SEEDING = threading.Lock()  # torch's generator is shared by all threads: one network at a time draws its weights
 
 
 @dataclass

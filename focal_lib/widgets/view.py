@@ -75,7 +75,7 @@ class LiveView(anywidget.AnyWidget):
     _tables = traitlets.Dict().tag(sync=True)
     _facts = traitlets.Dict().tag(sync=True)
     _css = _style()
-    _ipython_display_ = None  # ipywidgets 7 would take this road and lose the picture
+    _ipython_display_ = None  # ipywidgets 7 would call this method, and the picture would be lost
 
     def __init__(self, **kwargs):
         state = self.traits(limits=lambda limits: limits is not None)
