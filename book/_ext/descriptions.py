@@ -20,7 +20,12 @@ def describe(app, pagename, templatename, context, doctree):
     if doctree is None or not (text := first_words(doctree)):
         return
     address = f"{app.config.html_baseurl}{pagename}.html"
+    picture = next(iter(doctree.findall(nodes.image)), {"uri": ""})["uri"]
+    card = app.builder.images.get(picture)  # the page's first figure
     tags = {"og:title": context.get("title", ""), "og:description": text, "og:type": "article", "og:url": address}
+    if card:
+        tags["og:image"] = f"{app.config.html_baseurl}_images/{card}"
+    context["metatags"] += f'\n<meta name="twitter:card" content="{"summary_large_image" if card else "summary"}">'
     context["metatags"] += f'\n<meta name="description" content="{html.escape(text)}">'
     for name, content in tags.items():
         # The title comes with the markup of its formulas and its code.

@@ -1,0 +1,45 @@
+"""Above a chapter's title: which of how many it is, and its minutes. Below the search field: bugs that match."""
+
+import html
+import json
+import re
+from pathlib import Path
+
+CHAPTER = re.compile(r"notebooks/(\d\d)_\w+")
+FRAME = re.compile(r'<a href="[^"#]*#([\w-]+)" data-words="([^"]*)">.*?</span>(.*?)</a>')
+
+
+def add_kicker(app, pagename, templatename, context, doctree):
+    found = CHAPTER.fullmatch(pagename)
+    if not found:
+        return
+    chapters = [name for name in app.env.found_docs if CHAPTER.fullmatch(name)]
+    time = re.search(r"Time:</strong> ([^.,<]*minutes)", context["body"])
+    words = f"Chapter {int(found[1])} of {len(chapters)}" + (f" · {time[1]}" if time else "")
+    context["body"] = context["body"].replace("<h1>", f'<p class="kicker">{words}</p>\n<h1>', 1)
+
+
+def add_bugs_to_search(app, pagename, templatename, context, doctree):
+    """What the museum's wall knows of each bug, on the search page."""
+    if pagename != "search":
+        return
+    wall = Path(app.srcdir, "book/views/wall.html").read_text("utf-8")
+    bugs = [[id, html.unescape(title), html.unescape(words)] for id, words, title in FRAME.findall(wall)]
+    app.add_js_file(None, body=f"window.bookBugs = {json.dumps(bugs)}".replace("</", "<\\/"))
+    app.add_js_file("search-bugs.js", loading_method="defer")
+
+
+def write_404(app, exception):
+    """What the host shows for an address that leads nowhere; it stands at every depth, so its links are whole."""
+    if exception is None and app.builder.name == "html":
+        page = Path(__file__).with_name("404.html").read_text("utf-8")
+        title = html.escape(app.config.html_title or app.config.project)
+        written = page.replace("@TITLE@", title).replace("@BASE@", app.config.html_baseurl)
+        Path(app.outdir, "404.html").write_text(written, encoding="utf-8")
+
+
+def setup(app):
+    app.connect("html-page-context", add_kicker)
+    app.connect("html-page-context", add_bugs_to_search)
+    app.connect("build-finished", write_404)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

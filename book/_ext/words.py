@@ -1,0 +1,79 @@
+"""Words of a page: a number stays on the line of its unit, and a term's first use leads to the glossary."""
+
+import re
+from pathlib import Path
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.transforms import SphinxTransform
+
+NOTEBOOK = re.compile(r"notebooks/.*")
+KEPT = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw, nodes.comment)
+TIED = re.compile(r"(?<=\d) (?=%|(?:ms|MiB|GiB|px)\b)|(?<=[γαπ]) (?==)|(?<=[γαπ] =) (?=\d)|(?<=[γαπ]\u00a0=) (?=\d)")
+OPAQUE = (*KEPT, nodes.title, nodes.reference, nodes.strong, nodes.caption, addnodes.pending_xref)
+
+
+def terms(text):
+    """word -> the entry that explains it, from the source of a glossary."""
+    found = {}
+    for block in re.findall(r"```\{glossary\}\n(.*?)```", text, flags=re.DOTALL):
+        for entry in (line for line in block.split("\n") if line and not line.startswith(" ")):
+            for name in re.sub(r" \([^)]*\)", "", entry).split(", "):
+                found[name] = entry
+    return found
+
+
+def inside(node, kinds):
+    while node is not None:
+        if isinstance(node, kinds):
+            return True
+        node = node.parent
+    return False
+
+
+class TieUnits(SphinxTransform):
+    default_priority = 880  # after everything that reads the words
+
+    def apply(self, **kwargs):
+        for text in list(self.document.findall(nodes.Text)):
+            tied = TIED.sub("\u00a0", text)
+            if tied != text and not inside(text, KEPT):
+                text.parent.replace(text, nodes.Text(tied))
+
+
+class LinkTerms(SphinxTransform):
+    default_priority = 870
+
+    def apply(self, **kwargs):
+        if not NOTEBOOK.fullmatch(self.env.docname):
+            return
+        path = Path(self.env.srcdir, "book/glossary.md")
+        self.env.note_dependency(str(path))
+        left = terms(path.read_text("utf-8"))
+        for paragraph in self.document.findall(nodes.paragraph):
+            for text in list(paragraph.findall(nodes.Text)):
+                if left and not inside(text, OPAQUE):
+                    self.link(text, left)
+
+    def link(self, text, left):
+        """Replaces the first word of a text that is still in ``left`` by a reference; goes on behind it."""
+        names = "|".join(re.escape(name) for name in sorted(left, key=len, reverse=True))  # longest first
+        found = re.search(rf"(?<![\w-])(?<!half )(?<!Half )(?:{names})(?![\w-])", text)
+        if not found:
+            return
+        entry = left[found[0]]
+        for name in [name for name in left if left[name] == entry]:
+            del left[name]
+        word = nodes.inline("", found[0], classes=["xref", "std", "std-term"])
+        place = {"refdomain": "std", "reftype": "term", "reftarget": entry, "refexplicit": True, "refwarn": True}
+        reference = addnodes.pending_xref("", word, refdoc=self.env.docname, **place)
+        rest = nodes.Text(text[found.end() :])
+        parent, at = text.parent, text.parent.index(text)
+        parent[at : at + 1] = [nodes.Text(text[: found.start()]), reference, rest]
+        self.link(rest, left)
+
+
+def setup(app):
+    app.add_transform(LinkTerms)
+    app.add_transform(TieUnits)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
