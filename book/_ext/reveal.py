@@ -1,6 +1,7 @@
 """Bets come before answers: on the site what follows a **Predict** stays folded until the reader asks for it.
 
-The fold begins with the output of the first code cell after the prompt, or after a heading that says *Reveal*, and ends
+The fold begins with the output of the first code cell after the prompt, or after a heading that begins with *Reveal* or
+*Bet*, and ends
 with the section. A live view stays in sight: it answers only when it is moved. In Jupyter nothing changes.
 """
 
@@ -36,7 +37,7 @@ class FoldAnswers(SphinxPostTransform):
             self.fold(section)
 
     def fold(self, section):
-        asked = section[0].astext().startswith("Reveal")
+        asked = section[0].astext().startswith(("Reveal", "Bet "))
         rest = None
         for node in list(section.children):
             if isinstance(node, nodes.section):
