@@ -18,15 +18,17 @@ import secrets
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from tqdm import tqdm
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 import remote  # noqa: E402
 import sandbox  # noqa: E402
+import talk  # noqa: E402
 import workers  # noqa: E402
 from feedback import write_feedback  # noqa: E402
-from results import note, read_journal, rows_and_best, write_results  # noqa: E402
+from results import all_students, note, read_journal, write_results  # noqa: E402
 from sandbox import one_line  # noqa: E402
 from sandbox_child import code_of  # noqa: E402
 from submissions import (  # noqa: E402
@@ -40,18 +42,28 @@ from submissions import (  # noqa: E402
     too_many,
 )
 
-from focal_lib.exercises.exercise import PARTS  # noqa: E402
+from focal_lib.exercises.exercise import PARTS, Exercise  # noqa: E402
 
 WAITS = (1, 2, 4, 8, 16, 32)  # seconds before a sandbox that does not start is tried again: the machine may be busy
+MOST_ANSWER = 4000  # characters of an answer that is kept
 BORROWED = "It is, or calls, the library's own loss. Mend the code under review, in torch."
 
 
 # --- grading one notebook ------------------------------------------------------------------------------------------
 
 
+class Task(NamedTuple):
+    """What was given out: the Exercise, the name of the loss to be mended, all cells' texts, the code of that loss."""
+
+    exercise: Exercise
+    name: str
+    sources: list
+    code: str | None
+
+
 @functools.cache
 def the_exercise(slug):
-    """From our own student edition: the Exercise, the name of the loss to be mended, the cells, the code given."""
+    """The :class:`Task` of our own student edition."""
     variables, names = {}, []
     sources = ["".join(c["source"]) for c in json.loads((EXERCISES / f"{slug}.ipynb").read_text())["cells"]]
     with contextlib.redirect_stdout(io.StringIO()):
@@ -63,19 +75,29 @@ def the_exercise(slug):
         for source in sources:
             if re.match(rf"(def|class) {names[0]}\b", source):
                 exec(source, variables)
-    return variables["exercise"], names[0], set(sources), code_of(variables.get(names[0]))
+    return Task(variables["exercise"], names[0], sources, code_of(variables.get(names[0])))
 
 
 def grade(path, seed, limits=None):
-    """One notebook: {"exercise", "parts": {part: [score, sentence]}, "status", "seconds", "fingerprint"}."""
+    """One notebook: {"exercise", "parts": {part: [score, sentence]}, "status", "seconds", "fingerprint", and more}.
+
+    "answers" is what was judged, where it is short; "questions" and "hint" are for the page that goes back.
+    """
     start = time.monotonic()
-    result = {"exercise": None, "parts": {}, "status": "graded", "fingerprint": None}
+    result = {"exercise": None, "parts": {}, "answers": {}, "status": "graded", "fingerprint": None}
     try:
         content, result["fingerprint"] = contents(path)
         result["exercise"], cells = cells_of(content)
         with opened(limits) as box:
-            for part, (ok, text) in verdicts(result["exercise"], cells, box, seed):
+            task = the_exercise(result["exercise"])
+            for part, (ok, text), answer in verdicts(task, cells, box, seed):
                 result["parts"][part] = [int(ok), clean(text)]
+                if answer is not None and len(json.dumps(answer)) <= MOST_ANSWER:
+                    result["answers"][part] = answer
+            right = {part: bool(score) for part, (score, _) in result["parts"].items()}
+            found = {part for part, ok in right.items() if ok}
+            asked = talk.questions(task.exercise, result["answers"], task.sources, found)
+            result |= {"questions": [clean(question) for question in asked], "hint": talk.hint(task.sources, right)}
     except (CannotGrade, sandbox.Ended) as reason:
         result["status"] = clean(f"could not grade: {reason}")
     except sandbox.DoesNotStart:
@@ -96,9 +118,9 @@ def opened(limits):
             time.sleep(wait)
 
 
-def verdicts(slug, cells, box, seed):
-    """Yields (part, (right or not, why)) of a submission."""
-    exercise, name, given, code = the_exercise(slug)
+def verdicts(task, cells, box, seed):
+    """Yields (part, (right or not, why), what was judged) of a submission."""
+    exercise, name, given, code = task
     answers = box.ask(do="run", cells=cells, names=["prediction", "evidence", name])
     own = {str(number): source for number, source in cells if source not in given}
     errors = answers["errors"] if isinstance(answers["errors"], dict) else {}
@@ -109,16 +131,20 @@ def verdicts(slug, cells, box, seed):
         found = [
             (which, answer) for which, answer in enumerate(found[:2]) if not (part == "fix" and untouched(answer, code))
         ]
-        said = [check(exercise, part, which, answer, box, seed) for which, answer in found]
-        yield (
-            part,
-            next((verdict for verdict in said if verdict[0]), (said or [unanswered(variables[part], errors)])[0]),
-        )
+        said = [(check(exercise, part, which, answer, box, seed), answer) for which, answer in found]
+        verdict, answer = next((s for s in said if s[0][0]), (said or [(unanswered(variables[part], errors), None)])[0])
+        yield part, verdict, source_of(name, cells) if part == "fix" else answer
 
 
 def untouched(fix, code):
     """Whether a fix is the code under review as it was given out."""
     return code is not None and fix.get("code") == code
+
+
+def source_of(name, cells):
+    """The last cell that makes a variable; None if there is none."""
+    makes = re.compile(rf"^\s*((def|class)\s+{name}\b|{name}\s*=)", re.M)
+    return next((source for _, source in reversed(cells) if makes.search(source)), None)
 
 
 def unanswered(variable, errors):
@@ -249,8 +275,8 @@ def grade_into(out, folder, arguments, parser):
             parser.error(f"{out} is in use: another grading of this class is running.")
         limits = sandbox.Limits(cpu_seconds=arguments.cpu_seconds)
         seed, results = grade_all(folder, journal, arguments.jobs, arguments.seed, limits)
-        students = sorted(rows_and_best(results, arguments.exercises), key=lambda student: student[0]["student"])
-        write_results([row for row, _ in students], out, seed)
+        students = sorted(all_students(results, arguments.exercises), key=lambda student: student.row["student"])
+        write_results([student.row for student in students], out, seed)
         write_feedback(students, out / "feedback")
     print(f"Wrote {out / 'grades.csv'}, grades.json and a page for each student in feedback.")
 

@@ -8,10 +8,12 @@ import re
 import sys
 import unicodedata
 from pathlib import Path
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent))
 from sandbox import one_line
 
+PARTS = ("predict", "expose", "fix")  # in the order of the notebooks
 FORMULA = re.compile(r"^[\s'\"]*[=+\-@|%＝＋－＠]")  # with their full-width forms, which spreadsheets take as well
 
 
@@ -55,11 +57,19 @@ def note(file, key, result):
 
 def rows(results, exercises=()):
     """One row a student: of several notebooks for one exercise, the one with the highest score counts."""
-    return [row for row, _ in rows_and_best(results, exercises)]
+    return [student.row for student in all_students(results, exercises)]
 
 
-def rows_and_best(results, exercises=()):
-    """(row, {slug: the result that counts}) of each student.
+class Student(NamedTuple):
+    """One student's row, {slug: the result that counts}, and sentences on what could not be counted."""
+
+    row: dict
+    best: dict
+    notes: list
+
+
+def all_students(results, exercises=()):
+    """A :class:`Student` for each name.
 
     With ``exercises``, those of the assignment: what was not handed in counts as 0, what was not set does not count, so
     that scores are comparable.
@@ -70,11 +80,11 @@ def rows_and_best(results, exercises=()):
     look = {name: unicodedata.normalize("NFC", name).casefold().removesuffix(".ipynb") for name in students}
     for student, notebooks in students.items():
         row = {"student": student, "score": 0, "of": 0, "status": "graded", "feedback": "", "seconds": 0.0}
-        best, remarks = {}, []
+        best, remarks, notes = {}, [], []
         for path, result in notebooks:
             row["seconds"] = round(row["seconds"] + result["seconds"], 1)
             if result["status"] != "graded":
-                remarks.append(f"{path.name}: {result['status']}.")
+                notes.append(f"{path.name}: {result['status']}.")
             elif result["exercise"] not in best or total(result) > total(best[result["exercise"]]):
                 best[result["exercise"]] = result
         for slug, result in sorted(best.items()):
@@ -83,16 +93,17 @@ def rows_and_best(results, exercises=()):
                 remarks += [] if score else [f"{slug} {part}: {sentence}"]
         for slug in exercises:
             if slug not in best:
-                row |= {f"{slug} {part}": 0 for part in ("predict", "expose", "fix")}
+                row |= {f"{slug} {part}": 0 for part in PARTS}
                 remarks.append(f"{slug}: not handed in.")
+                best[slug] = {"parts": {}, "seconds": 0.0, "status": "not handed in"}
         counted = {slug: result for slug, result in best.items() if not exercises or slug in exercises}
         row["score"], row["of"] = sum(map(total, counted.values())), 3 * len(exercises or best)
-        if not best:
+        if not any(result["parts"] for result in best.values()):
             row["status"] = notebooks[0][1]["status"]
         if list(look.values()).count(look[student]) > 1:
-            remarks.append("Another submission has the same name.")
-        row["feedback"] = " ".join(remarks) or "All right."
-        yield row, counted
+            notes.append("Another submission has the same name.")
+        row["feedback"] = " ".join([*notes, *remarks]) or "All right."
+        yield Student(row, counted, notes)
 
 
 def total(result):
@@ -103,7 +114,8 @@ def write_results(rows, out, seed):
     """grades.csv and grades.json, each written beside and moved into place: no half-written one."""
     rows = sorted(rows, key=lambda row: row["student"])
     first = ["student", "score", "of", "status", "feedback", "seconds"]
-    columns = first + sorted({name for row in rows for name in row} - set(first))
+    parts = {name for row in rows for name in row} - set(first)
+    columns = first + sorted(parts, key=lambda name: (name.split(" ")[0], PARTS.index(name.split(" ")[1])))
     replace(out / "grades.csv", as_csv(columns, rows))
     replace(out / "grades.json", json.dumps({"seed": seed, "students": rows}, indent=1).encode())
 
