@@ -27,8 +27,9 @@ import remote  # noqa: E402
 import sandbox  # noqa: E402
 import talk  # noqa: E402
 import workers  # noqa: E402
-from feedback import write_feedback  # noqa: E402
-from results import all_students, note, read_journal, write_results  # noqa: E402
+from report import write_report  # noqa: E402
+from results import note, read_journal  # noqa: E402
+from roster import BadRoster, Roster, read_roster  # noqa: E402
 from sandbox import one_line  # noqa: E402
 from sandbox_child import code_of  # noqa: E402
 from submissions import (  # noqa: E402
@@ -39,8 +40,11 @@ from submissions import (  # noqa: E402
     contents,
     find,
     fingerprint,
+    named,
     too_many,
+    unpacked,
 )
+from unpack import CannotUnpack, unpack  # noqa: E402
 
 from focal_lib.exercises.exercise import PARTS, Exercise  # noqa: E402
 
@@ -186,17 +190,23 @@ def failed(status):
     return {"exercise": None, "parts": {}, "status": clean(f"could not grade: {status}"), "seconds": 0.0}
 
 
-def grade_all(folder, journal, jobs, seed, limits):
-    """Grade what the journal does not hold yet; returns (seed, [(student, path, result)] of the whole class)."""
-    submissions = list(find(folder))
+def grade_all(folder, out, journal, jobs, seed, limits, roster=None):
+    """Grade what the journal does not hold yet.
+
+    Returns:
+        (seed, [(student, path, result)] of the whole class, {student: entry} of the roster, [students it lacks]).
+    """
+    submissions, closed = unpacked(find(folder), out / "unpacked")
+    submissions, entries, unknown = named(submissions, roster)
     done = read_journal(journal)
     if seed is None:  # one that nobody can know, and the same one where an earlier run is continued
         seed = next((key[2] for key in reversed(done) if len(key) == 4), secrets.randbelow(1 << 31))
     over = too_many(submissions)
     results = {path: failed(f"a student may hand in {MOST_NOTEBOOKS} notebooks at most") for path in over}
-    place = {path: str(path.relative_to(folder)) for _, path in submissions}
+    results |= {path: failed(why) for path, why in closed.items()}
+    place = {path: str(path.relative_to(folder if path.is_relative_to(folder) else out)) for _, path in submissions}
     todo = []
-    for path in [path for path in place if path not in over]:
+    for path in [path for path in place if path not in results]:
         key = (place[path], fingerprint(path), seed, limits.cpu_seconds)
         if key in done:
             results[path] = done[key]
@@ -217,7 +227,7 @@ def grade_all(folder, journal, jobs, seed, limits):
     if todo:
         seconds = time.monotonic() - start
         print(f"{len(todo)} notebooks in {seconds:.0f} s: {60 * len(todo) / seconds:.0f} per minute on {jobs} cores.")
-    return seed, [(student, path, results[path]) for student, path in submissions]
+    return seed, [(student, path, results[path]) for student, path in submissions], entries, unknown
 
 
 def main(root_too=False):
@@ -237,16 +247,24 @@ def main(root_too=False):
         metavar="SLUG",
         help="what was set, such as 01_one_number: what is missing counts as 0 (default: what each handed in)",
     )
+    parser.add_argument("--roster", type=Path, help="a CSV file of the class: its columns name, or id, email and more")
+    parser.add_argument("--assignment", default="Focal loss", help='its name on the platform, such as "Loss (1234)"')
     arguments = parser.parse_args()
+    try:
+        arguments.roster = arguments.roster and Roster(read_roster(arguments.roster))
+    except BadRoster as reason:
+        parser.error(str(reason))
     known = sorted(path.stem for path in EXERCISES.glob("*.ipynb"))
     if unknown := [slug for slug in arguments.exercises if slug not in known]:
         parser.error(f"there is no exercise {unknown[0]!r}; there are {', '.join(known)}.")
     folder = arguments.submissions.resolve()
+    if folder.suffix.casefold() == ".zip" and folder.is_file():
+        folder = class_of_zip(folder, parser)
     if not folder.is_dir():
         parser.error(f"{arguments.submissions} is not a folder; expected one with a notebook or a folder per student.")
     if not any(find(folder)):
         parser.error(f"{arguments.submissions} is empty; expected a notebook or a folder per student.")
-    out = arguments.out or folder.with_name(folder.name + "-grades")
+    out = arguments.out = arguments.out or folder.with_name(folder.name + "-grades")
     if out.exists() and not out.is_dir():
         parser.error(f"{out} is a file; expected a folder for the results.")
     for name in ("jobs", "cpu_seconds"):
@@ -266,6 +284,18 @@ def main(root_too=False):
         sys.exit(f"Grading stopped, because {out} cannot be written ({error.strerror}). What is graded stays graded.")
 
 
+def class_of_zip(path, parser):
+    """The folder beside a platform's zip of a whole class, into which it is unpacked anew."""
+    folder = path.with_suffix("")
+    if folder.exists():
+        parser.error(f"{folder} is there already; grade that folder, or take it away to unpack {path.name} anew.")
+    try:
+        unpack(path, folder, by_student=True)
+    except CannotUnpack as reason:
+        parser.error(f"{path}: {reason}.")
+    return folder
+
+
 def grade_into(out, folder, arguments, parser):
     out.mkdir(parents=True, exist_ok=True)
     with open(out / "journal.jsonl", "ab+") as journal:
@@ -274,11 +304,9 @@ def grade_into(out, folder, arguments, parser):
         except BlockingIOError:
             parser.error(f"{out} is in use: another grading of this class is running.")
         limits = sandbox.Limits(cpu_seconds=arguments.cpu_seconds)
-        seed, results = grade_all(folder, journal, arguments.jobs, arguments.seed, limits)
-        students = sorted(all_students(results, arguments.exercises), key=lambda student: student.row["student"])
-        write_results([student.row for student in students], out, seed)
-        write_feedback(students, out / "feedback")
-    print(f"Wrote {out / 'grades.csv'}, grades.json and a page for each student in feedback.")
+        seed, *graded = grade_all(folder, out, journal, arguments.jobs, arguments.seed, limits, arguments.roster)
+        results, entries, unknown = graded
+        print(write_report(results, out, seed, arguments.exercises, entries, unknown, arguments.assignment))
 
 
 if __name__ == "__main__":

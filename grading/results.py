@@ -68,8 +68,8 @@ class Student(NamedTuple):
     notes: list
 
 
-def all_students(results, exercises=()):
-    """A :class:`Student` for each name.
+def all_students(results, exercises=(), roster=(), unknown=()):
+    """A :class:`Student` for each name, those of a roster too who handed in nothing; ``unknown`` are in no roster.
 
     With ``exercises``, those of the assignment: what was not handed in counts as 0, what was not set does not count, so
     that scores are comparable.
@@ -102,8 +102,15 @@ def all_students(results, exercises=()):
             row["status"] = notebooks[0][1]["status"]
         if list(look.values()).count(look[student]) > 1:
             notes.append("Another submission has the same name.")
+        if student in unknown:
+            notes.append("The roster has nobody of this name or number, or more than one.")
         row["feedback"] = " ".join([*notes, *remarks]) or "All right."
         yield Student(row, counted, notes)
+    nothing = {f"{slug} {part}": 0 for slug in exercises for part in PARTS}
+    for student in roster:
+        if student not in students:
+            row = {"student": student, "score": 0, "of": 3 * len(exercises), "status": "nothing handed in"}
+            yield Student({**row, "feedback": "Nothing was handed in.", "seconds": 0.0, **nothing}, {}, [])
 
 
 def total(result):

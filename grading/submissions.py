@@ -4,8 +4,14 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import stat
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+from roster import label_of
+from unpack import CannotUnpack, unpack
 
 EXERCISES = Path(__file__).parent.parent / "notebooks" / "exercises"
 MOST_BYTES = 20 << 20
@@ -18,20 +24,63 @@ class CannotGrade(Exception):
 
 
 def find(folder):
-    """(student, path) for each notebook; path is that of the entry itself where it holds none."""
+    """(name of the entry, path) for each notebook or zip; path is that of the entry itself where it holds none."""
     for entry in sorted(folder.iterdir()):
         if entry.name in SKIPPED or entry.name.startswith("._") or _is_no_submission(entry):
             continue
         paths = [entry]
         if entry.is_dir() and not entry.is_symlink():
             found = (Path(where, name) for where, _, names in os.walk(entry) for name in names)
-            paths = sorted(p for p in found if is_notebook(p) and not SKIPPED & set(p.relative_to(folder).parts))
+            paths = sorted(
+                p for p in found if (is_notebook(p) or is_zip(p)) and not SKIPPED & set(p.relative_to(folder).parts)
+            )
         for path in paths or [entry]:
             yield entry.name, path
 
 
 def is_notebook(path):
     return path.suffix.casefold() == ".ipynb" and not path.name.startswith("._")
+
+
+def is_zip(path):
+    return path.suffix.casefold() == ".zip" and not path.name.startswith("._") and path.is_file()
+
+
+def unpacked(submissions, folder):
+    """([(name, path)] with the notebooks of a zip in its place, {path of a zip: why it could not be unpacked})."""
+    all_of_them, failed = [], {}
+    shutil.rmtree(folder, ignore_errors=True)
+    for number, (name, path) in enumerate(submissions, 1):
+        paths = [path]
+        if is_zip(path) and not path.is_symlink():
+            try:
+                paths = unpack(path, folder / f"{number:04d}")
+            except CannotUnpack as reason:
+                failed[path] = str(reason)
+        all_of_them += [(name, p) for p in paths]
+    return all_of_them, failed
+
+
+def named(submissions, roster=None):
+    """([(student, path)], {student: entry}, [names that the roster lacks]): whose each submission is.
+
+    What an LMS adds to a name is taken off, so that two files of one student are one student's.
+    """
+    students, entries, unknown = [], {}, []
+    often = {}
+    for entry in roster.entries if roster else ():
+        often.setdefault(entry.name, []).append(entry)
+    for entry in roster.entries if roster else ():
+        entries[entry.name if len(often[entry.name]) == 1 else f"{entry.name} ({entry.key})"] = entry
+    called = {entry: student for student, entry in entries.items()}
+    for name, path in submissions:
+        label, number = label_of(name)
+        entry = roster.find(label, number) if roster else None
+        student = called[entry] if entry else f"{label} ({number})" if number else name
+        if roster and not entry and student not in unknown:
+            unknown.append(student)
+        students.append((student, path))
+    return students, entries, unknown
 
 
 def _is_no_submission(entry):
