@@ -154,7 +154,7 @@ class Roster:
     def find(self, label, number=""):
         """The one entry that this name or id belongs to; None where none does, or more than one."""
         ids = {number, label} - {""}
-        by_id = [e for e in self.entries if ids & {e.id, e.sis} - {""}]
+        by_id = [e for e in self.entries if ids & {e.id, e.id.removeprefix("Participant "), e.sis} - {""}]
         if len(by_id) == 1:
             return by_id[0]
         name = squashed(label)

@@ -20,7 +20,6 @@ import submissions
 import unpack
 from roster import BadRoster, Entry, Roster, label_of, read_roster
 
-
 CANVAS_EXPORT = """Student,ID,SIS User ID,SIS Login ID,Section,Loss (77)
     Points Possible,,,,,6
 "García, Ana",101,s-1,ana,A,
@@ -233,7 +232,10 @@ def test_with_a_roster_alone_what_anybody_handed_in_was_set(tmp_path):
 
 def test_canvas_takes_its_own_columns_back(reported):
     folder, _ = reported
-    theirs, ours = list(csv.reader(CANVAS_EXPORT.splitlines())), list(csv.reader((folder / "canvas.csv").open()))
+    theirs, ours = (
+        list(csv.reader(CANVAS_EXPORT.splitlines())),
+        list(csv.reader((folder / "canvas.csv").read_text().splitlines())),
+    )
     assert ours[0] == theirs[0] and ours[1] == theirs[1]  # the same columns and the row of the points possible
     assert [row[:5] for row in ours[2:]] == [row[:5] for row in theirs[2:4]] and [row[5] for row in ours[2:]] == [
         "2",
@@ -277,7 +279,7 @@ def test_the_teachers_page_counts_and_escapes(tmp_path):
     assert "<script" not in text and "&lt;script&gt;" in text and not re.search(r"<link|src=|url\(|https?:", text)
     assert "3 students, 2 with at least one graded notebook" in text and "3.0" not in re.findall(r"took (\S+)", text)
     assert re.search(r"Nothing was answered</b></td><td class=\"n\">2</td><td>1 expose", text)
-    assert "Alike" in text and "no proof" in text and f"bo" in text.split("Alike")[1]
+    assert "Alike" in text and "no proof" in text and "bo" in text.split("Alike")[1]
     assert "could not grade" in text.split("Not graded, and why")[1]
 
 
