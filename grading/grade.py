@@ -8,6 +8,7 @@ against, and what not, is in README.md beside this file.
 
 import argparse
 import contextlib
+import copy
 import fcntl
 import functools
 import io
@@ -23,14 +24,15 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+import boxes  # noqa: E402
 import remote  # noqa: E402
 import sandbox  # noqa: E402
 import talk  # noqa: E402
 import workers  # noqa: E402
+from boxes import one_line  # noqa: E402
 from report import write_report  # noqa: E402
 from results import note, read_journal  # noqa: E402
 from roster import BadRoster, Roster, read_roster  # noqa: E402
-from sandbox import one_line  # noqa: E402
 from sandbox_child import code_of  # noqa: E402
 from submissions import (  # noqa: E402
     EXERCISES,
@@ -46,6 +48,7 @@ from submissions import (  # noqa: E402
 )
 from unpack import CannotUnpack, unpack  # noqa: E402
 
+from focal_lib.exercises import Feedback  # noqa: E402
 from focal_lib.exercises.exercise import PARTS, Exercise  # noqa: E402
 
 WAITS = (1, 2, 4, 8, 16, 32)  # seconds before a sandbox that does not start is tried again: the machine may be busy
@@ -94,8 +97,8 @@ def grade(path, seed, limits=None):
         result["exercise"], cells = cells_of(content)
         with opened(limits) as box:
             task = the_exercise(result["exercise"])
-            for part, (ok, text), answer in verdicts(task, cells, box, seed):
-                result["parts"][part] = [int(ok), clean(text)]
+            for part, feedback, answer in verdicts(task, cells, box, seed):
+                result["parts"][part] = [int(feedback.ok), clean(feedback.text)]
                 if answer is not None and len(json.dumps(answer)) <= MOST_ANSWER:
                     result["answers"][part] = answer
             right = {part: bool(score) for part, (score, _) in result["parts"].items()}
@@ -104,7 +107,7 @@ def grade(path, seed, limits=None):
             result |= {"questions": [clean(question) for question in asked], "hint": talk.hint(task.sources, right)}
     except (CannotGrade, sandbox.Ended) as reason:
         result["status"] = clean(f"could not grade: {reason}")
-    except sandbox.DoesNotStart:
+    except boxes.DoesNotStart:
         raise  # not the student's fault
     except Exception as error:  # a reply that no honest child sends
         result["status"] = clean(f"could not grade: {type(error).__name__}: {error}")
@@ -116,28 +119,33 @@ def opened(limits):
     for wait in (*WAITS, None):
         try:
             return sandbox.Sandbox(limits)
-        except sandbox.DoesNotStart:
+        except boxes.DoesNotStart:
             if wait is None:
                 raise
             time.sleep(wait)
 
 
 def verdicts(task, cells, box, seed):
-    """Yields (part, (right or not, why), what was judged) of a submission."""
+    """Yields (part, Feedback, what was judged) of a submission."""
     exercise, name, given, code = task
     answers = box.ask(do="run", cells=cells, names=["prediction", "evidence", name])
     own = {str(number): source for number, source in cells if source not in given}
     errors = answers["errors"] if isinstance(answers["errors"], dict) else {}
     errors = [(own[number], text) for number, text in errors.items() if number in own]
     variables = dict(zip(PARTS, ("prediction", "evidence", name), strict=True))
+    exercise = copy.copy(exercise)
+    exercise.answers = {}  # of this submission: they may say that there is nothing to mend
     for part in PARTS:
         found = answers[part] if isinstance(answers[part], list) else []
-        found = [
-            (which, answer) for which, answer in enumerate(found[:2]) if not (part == "fix" and untouched(answer, code))
-        ]
-        said = [(check(exercise, part, which, answer, box, seed), answer) for which, answer in found]
-        verdict, answer = next((s for s in said if s[0][0]), (said or [(unanswered(variables[part], errors), None)])[0])
-        yield part, verdict, source_of(name, cells) if part == "fix" else answer
+        found = [(n, answer) for n, answer in enumerate(found[:2]) if not (part == "fix" and untouched(answer, code))]
+        said = [(answer, check(exercise, part, n, answer, box, seed)) for n, answer in found]
+        if not said and part == "fix" and (left_alone := exercise.check_fix(...)).ok:
+            said = [(..., left_alone)]
+        nothing = None, Feedback(False, unanswered(variables[part], errors))
+        answer, feedback = next((pair for pair in said if pair[1].ok), (said or [nothing])[0])
+        if said:
+            exercise.answers[part] = answer, feedback
+        yield part, feedback, source_of(name, cells) if part == "fix" else answer
 
 
 def untouched(fix, code):
@@ -152,27 +160,26 @@ def source_of(name, cells):
 
 
 def unanswered(variable, errors):
-    """The verdict on a part without an answer: with the error of the cell that should hold it, else of the first."""
+    """Why a part is without an answer: with the error of the cell that should hold it, else of the first."""
     holds = re.compile(rf"^\s*((def|class)\s+{variable}\b|{variable}\s*=)", re.M)
     errors = [e for e in errors if holds.search(e[0])] or errors
     said = [
         f"The cell that starts with {one_line(s.strip().split(chr(10))[0], 60)!r} raised {e}" for s, e in errors[:1]
     ]
-    return False, " ".join(["nothing was answered.", *said])
+    return " ".join(["nothing was answered.", *said])
 
 
 def check(exercise, part, which, answer, box, seed):
-    """(right or not, why) for one answer."""
+    """Feedback on one answer."""
     if part != "fix":
-        feedback = getattr(exercise, f"check_{part}")(answer)
-        return feedback.ok, feedback.text
+        return getattr(exercise, f"check_{part}")(answer)
     try:
         value = answer["kind"] == "value"
         loss = answer["call"] if value else remote.remote_loss(box, answer, which)
         feedback = exercise.check_fix(loss, seed=seed)
-        return (False, BORROWED) if box.borrowed else (feedback.ok, feedback.text)
+        return Feedback(False, BORROWED) if box.borrowed else feedback
     except sandbox.Ended as reason:
-        return False, f"could not be graded: {reason}"
+        return Feedback(False, f"could not be graded: {reason}")
 
 
 def clean(text):
@@ -213,12 +220,12 @@ def grade_all(folder, out, journal, jobs, seed, limits, roster=None):
         else:
             todo.append((path, seed, limits))
     start, os.environ["TQDM_DISABLE"] = time.monotonic(), "1"  # in the workers, whose bars would cross ours
-    seconds = sandbox.STARTING_SECONDS + 3 * limits.wall_seconds + sum(WAITS)
+    seconds = boxes.STARTING_SECONDS + 3 * limits.wall_seconds + sum(WAITS)
     finished = workers.run_all(grade, jobs, todo, seconds)
     for (path, *_), result in tqdm(finished, "grading", total=len(place), initial=len(place) - len(todo)):
-        if isinstance(result, sandbox.DoesNotStart):
+        if isinstance(result, boxes.DoesNotStart):
             running = ", ".join(repr(place[p]) for p, *_ in todo if p not in results)[:400]
-            raise sandbox.DoesNotStart(f"{result}; still to grade: {running}")
+            raise boxes.DoesNotStart(f"{result}; still to grade: {running}")
         if isinstance(result, Exception):
             result = failed(result if isinstance(result, workers.Gone) else f"{type(result).__name__}: {result}")
         graded = result.pop("fingerprint", None) or fingerprint(path)
@@ -274,11 +281,11 @@ def main(root_too=False):
         sandbox.refuse_root()
     if reason := sandbox.why_not():
         parser.error(f"students' code needs a sandbox, and {reason}")
-    for sentence in sandbox.what_is_missing():
+    for sentence in boxes.what_is_missing():
         print(sentence)
     try:
         grade_into(out, folder, arguments, parser)
-    except sandbox.DoesNotStart as reason:
+    except boxes.DoesNotStart as reason:
         sys.exit(f"Grading stopped, because a sandbox does not start: {reason}. Start again to go on.")
     except OSError as error:
         sys.exit(f"Grading stopped, because {out} cannot be written ({error.strerror}). What is graded stays graded.")
@@ -303,7 +310,7 @@ def grade_into(out, folder, arguments, parser):
             fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             parser.error(f"{out} is in use: another grading of this class is running.")
-        limits = sandbox.Limits(cpu_seconds=arguments.cpu_seconds)
+        limits = boxes.Limits(cpu_seconds=arguments.cpu_seconds)
         seed, *graded = grade_all(folder, out, journal, arguments.jobs, arguments.seed, limits, arguments.roster)
         results, entries, unknown = graded
         print(write_report(results, out, seed, arguments.exercises, entries, unknown, arguments.assignment))

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parent))
-from sandbox import one_line
+from boxes import one_line
 from sandbox_child import DTYPES
 
 MOST_ARGUMENTS = 64  # of a student's function

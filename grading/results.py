@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent))
-from sandbox import one_line
+from boxes import one_line
 
 PARTS = ("predict", "expose", "fix")  # in the order of the notebooks
 FORMULA = re.compile(r"^[\s'\"]*[=+\-@|%＝＋－＠]")  # with their full-width forms, which spreadsheets take as well

@@ -106,6 +106,11 @@ ALLOW, REFUSE, NOT_THERE = 0x7FFF0000, 0x00050001, 0x00050026  # let it be; EPER
 NUMBER, ARCHITECTURE, FIRST_ARGUMENT, SECOND_ARGUMENT = 0, 4, 16, 24  # offsets in what the kernel hands to the filter
 
 
+def _returns(verdict, test, number):
+    """Return this verdict, where the word that was loaded last passes the test."""
+    return [(test, 0, 1, number), (RETURN, 0, 0, verdict)]
+
+
 def filter_program(machine=None):
     """The filter for this kind of processor, as bytes; KeyError for one that is not in ``MACHINES``."""
     column, architecture = MACHINES[machine or platform.machine()]
@@ -114,27 +119,27 @@ def filter_program(machine=None):
         (JUMP_IF_EQUAL, 1, 0, architecture),
         (RETURN, 0, 0, REFUSE),
         (LOAD, 0, 0, NUMBER),
-        (JUMP_IF_AT_LEAST, 0, 1, OTHER_NUMBERS),
-        (RETURN, 0, 0, REFUSE),
-        (JUMP_IF_EQUAL, 0, 1, CLONE3[column]),  # its flags are out of a filter's sight; the C library falls back
-        (RETURN, 0, 0, NOT_THERE),
+        *_returns(REFUSE, JUMP_IF_AT_LEAST, OTHER_NUMBERS),
+        *_returns(NOT_THERE, JUMP_IF_EQUAL, CLONE3[column]),  # its flags are out of a filter's sight: there is clone
     ]
     for numbers in REFUSED.values():
         if numbers[column] is not None:
-            program += [(JUMP_IF_EQUAL, 0, 1, numbers[column]), (RETURN, 0, 0, REFUSE)]
-    program += [
-        (JUMP_IF_EQUAL, 0, 4, CLONE[column]),
+            program += _returns(REFUSE, JUMP_IF_EQUAL, numbers[column])
+    threads = [
         (LOAD, 0, 0, FIRST_ARGUMENT),
-        (JUMP_IF_BITS, 0, 1, CLONE_THREAD),
-        (RETURN, 0, 0, ALLOW),
+        *_returns(ALLOW, JUMP_IF_BITS, CLONE_THREAD),
         (RETURN, 0, 0, REFUSE),
-        # Nobody in here may outlive whoever grades: the signal at the parent's death is the one that ends a process.
-        (JUMP_IF_EQUAL, 0, 5, PRCTL[column]),
-        (LOAD, 0, 0, FIRST_ARGUMENT),
-        (JUMP_IF_EQUAL, 0, 3, PR_SET_PDEATHSIG),
-        (LOAD, 0, 0, SECOND_ARGUMENT),
-        (JUMP_IF_EQUAL, 1, 0, SIGKILL),
-        (RETURN, 0, 0, REFUSE),
-        (RETURN, 0, 0, ALLOW),
     ]
+    # Nobody in here may outlive whoever grades: the signal at the parent's death is the one that ends a process.
+    signals = [
+        (LOAD, 0, 0, FIRST_ARGUMENT),
+        (JUMP_IF_EQUAL, 1, 0, PR_SET_PDEATHSIG),
+        (RETURN, 0, 0, ALLOW),
+        (LOAD, 0, 0, SECOND_ARGUMENT),
+        *_returns(ALLOW, JUMP_IF_EQUAL, SIGKILL),
+        (RETURN, 0, 0, REFUSE),
+    ]
+    for number, rest in ((CLONE[column], threads), (PRCTL[column], signals)):
+        program += [(JUMP_IF_EQUAL, 0, len(rest), number), *rest]
+    program += [(RETURN, 0, 0, ALLOW)]
     return b"".join(struct.pack("HBBI", *instruction) for instruction in program)

@@ -153,11 +153,10 @@ TERMINAL = """def fixed_loss(logits, labels, gamma=2.0, reduction="mean"):
     raise ValueError("\\x1b[2J\\x1b]0;graded\\x07 All 300 graded")"""
 
 HONEST_KINDS = 7
+# What is not run at home: attacks, and losses that end the program or never end.
+NOT_AT_HOME = ("endless call", "exit in call")
 
 FORGED = b'{"errors": {}, "predict": [], "expose": [], "fix": [{"kind": "function", "call": []}]}'
-
-# A process cannot kill the first one of its box: itself, unless root started the box (as some of our tests do).
-KILLED = ("", False) if os.geteuid() else ("its process was killed", True)
 
 # name: (code put before the answers, words in the reason (one | or another), whether nothing of it can be graded)
 ATTACKS = {
@@ -174,7 +173,7 @@ ATTACKS = {
     "reading others": (READING_OTHERS, "nothing to read", False),
     "sys.exit": ("import sys\nsys.exit(0)", "ended the program (sys.exit)", True),
     "os._exit": ("import os\nos._exit(0)", "it ended the program (exit status 0)", True),
-    "kernel kill": ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", *KILLED),
+    "kernel kill": ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "", False),  # the first is immune
     "kill all": (KILL_ALL, "", False),
     "kernel settings": (KERNEL_SETTINGS, "Read-only|Permission denied", False),
     "environment": (ENVIRONMENT, "raised", False),
@@ -222,9 +221,9 @@ def solutions(slug):
 
 def honest(number):
     """(notebook, scores, words in the feedback) of one honest submission."""
-    slug = SLUGS[number % len(SLUGS)]
+    round, place = divmod(number, len(SLUGS))
+    slug, kind = SLUGS[place], (number + round) % HONEST_KINDS  # in time, each exercise in each kind
     right = solutions(slug)
-    kind = number % HONEST_KINDS
     if kind == 0:
         return submission(slug, right), [1, 1, 1], "All right."
     if kind == 1:
@@ -276,7 +275,7 @@ def write(folder, size, port, victim):
     expected |= damaged(folder)
     expected |= odd_names(folder, right)
     number = 0
-    while number < HONEST_KINDS or len(expected) < size:
+    while number < len(SLUGS) or len(expected) < size:
         notebook, *expected[f"student {number:03d}"] = honest(number)
         (folder / f"student {number:03d}").mkdir()
         (folder / f"student {number:03d}" / "homework.ipynb").write_text(notebook)
@@ -305,10 +304,26 @@ def fair(right):
         "import focal_lib\nfor p in (0.5, 2.0):\n    focal_lib.focal_loss(torch.tensor([[p, 0.0]]), torch.tensor([0]))"
     )
     scripted = "@torch.jit.script\ndef power(x, gamma: float):\n    return x**gamma\n\n"
+    images = '"logits": [[[[0.5, 4.0]], [[1.5, -1.0]]]], "labels": [[[1, 0]]]'
+    scalars = '"logits": np.array([[0.5, 1.5], [3, -1]]), "labels": np.array([1, 1]), "gamma": '
+    printing = fix.replace("    nll", '    print("called")\n    nll', 1)
+    module = """class FixedLoss(torch.nn.Module):
+    def __init__(self, gamma=2.0, reduction="mean"):
+        super().__init__()
+        self.gamma, self.reduction = gamma, reduction
+
+    def forward(self, logits, labels):
+        nll = F.cross_entropy(logits, labels, reduction="none")
+        return reduced(focus(nll, self.gamma) * nll, self.reduction)
+
+fixed_loss = FixedLoss"""
+    left_alone = solutions("06_suspicious_names")
+    del left_alone["fix"]
     return {
         "typed into the checks": json.dumps(notebook),
         "all in one own cell": json.dumps(own),
         "an instance": submission(slug, {**right, "fix": instance}),
+        "a module class": submission(slug, {**right, "fix": module}),
         "magics": submission(
             slug, {**right, "predict": "x = %time 1 + 1\nif x:\n    %matplotlib inline\n" + right["predict"]}
         ),
@@ -316,6 +331,15 @@ def fair(right):
         "a comment on another": submission(slug, right, before='# see Exercise("03_exponent")'),
         "a search with the library": submission(slug, {**right, "expose": f"{search}\n{right['expose']}"}),
         "a scripted helper": submission(slug, {**right, "fix": scripted + fix}),
+        "a print": submission(slug, {**right, "fix": printing}),
+        "images": submission(slug, {**right, "expose": f"evidence = {{{images}}}"}),
+        "a numpy scalar": submission(
+            slug, {**right, "expose": f"import numpy as np\nevidence = {{{scalars}np.float32(2)}}"}
+        ),
+        "a tensor scalar": submission(
+            slug, {**right, "expose": f"import numpy as np\nevidence = {{{scalars}torch.tensor(2)}}"}
+        ),
+        "left alone where nothing is wrong": submission("06_suspicious_names", left_alone),
     }
 
 

@@ -1,13 +1,12 @@
 """Who is right gets the point, in whatever style; who is wrong does not, however small or clever the mistake."""
 
-import functools
 import random
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from exercise_notebooks import MASTERS, SLUGS, STUDENTS, answers, run_code
+from exercise_notebooks import MASTER, SLUGS, STUDENT, answers, focus, reduced, variables
 from torch import nn
 
 from focal_lib.exercises import Exercise
@@ -15,28 +14,9 @@ from focal_lib.exercises.fixing import Fix, borrowed
 from focal_lib.exercises.originals import ORIGINALS, behaviour
 from focal_lib.exercises.outcomes import difference_of, outcome_of
 
-MASTER = {path.stem: path for path in MASTERS}
-STUDENT = {path.stem: path for path in STUDENTS}
-
-
-@functools.cache
-def variables(path):
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        return run_code(path, folder)
-
 
 def exercise_of(slug):
     return variables(STUDENT[slug])["exercise"]
-
-
-def reduced(loss, reduction):
-    return {"none": loss, "sum": loss.sum(), "mean": loss.mean()}[reduction]
-
-
-def focus(nll, gamma):
-    return (-torch.expm1(-nll.clamp_min(1e-30))) ** gamma
 
 
 def weighted(change, logits, labels, alpha, gamma, reduction):

@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+import boxes
 import grade
 import pytest
 import results
@@ -31,6 +32,12 @@ CPU_SECONDS = ("--cpu-seconds", "20" if CLASS_SIZE else "8")
 
 SECRET = "LEAK-of-the-teacher"
 AS_ROOT = "import grade; grade.main(root_too=True)"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_box_stays_behind():
+    yield
+    boxes.end_starter()
 
 
 def start(*arguments):
@@ -109,7 +116,7 @@ def test_every_student_has_one_row(graded, students):
     assert len(graded["expected"]) >= CLASS_SIZE and set(students) == set(graded["expected"])
     with open(graded["out_folder"] / "grades.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    named = {sandbox.one_line(name): student for name, student in students.items()}
+    named = {boxes.one_line(name): student for name, student in students.items()}
     assert {row["student"].removeprefix("'") for row in rows} == set(named) and len(rows) == len(students)
     for row in rows:
         assert int(row["score"]) == named[row["student"].removeprefix("'")]["score"]
@@ -124,6 +131,31 @@ def test_every_score_is_right(graded, students):
         said = row["status"] + row["feedback"]
         assert row["score"] == sum(scores or []) and any(word in said for word in words.split("|")), (name, row)
         assert row["status"] == "graded" if scores else row["status"].startswith("could not grade: "), row
+
+
+def test_home_and_grader_say_the_same(graded, students, tmp_path):
+    """Of every submission that can run outside a box: attacks cannot, and damaged files do not run anywhere."""
+    homework = tmp_path / "homework"
+    skipped = {f"{name}.ipynb" for name in (*synthetic_class.ATTACKS, *synthetic_class.NOT_AT_HOME)}
+    graded_parts = {}
+    for name, (scores, _) in graded["expected"].items():
+        here = graded["folder"] / name
+        notebooks = list(here.iterdir()) if here.is_dir() else [here]
+        if scores and name not in skipped and len(notebooks) == 1:
+            copy = homework / str(len(graded_parts)) / "homework.ipynb"
+            copy.parent.mkdir(parents=True)
+            copy.write_bytes(notebooks[0].read_bytes())
+            row = students[name]
+            found = [row[f"{slug} {part}"] for slug in SLUGS for part in grade.PARTS if f"{slug} {part}" in row]
+            graded_parts[str(copy.relative_to(homework))] = (name, dict(zip(grade.PARTS, found, strict=True)))
+    words = [sys.executable, ROOT / "tests" / "at_home.py", homework, tmp_path / "said.json"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    said = json.loads((tmp_path / "said.json").read_text())
+    assert len(graded_parts) > 30 and set(said) == set(graded_parts)
+    for place, (name, scores) in graded_parts.items():
+        at_home = {part: int(said[place].get(part, [False])[0]) for part in grade.PARTS}
+        assert at_home == scores, (name, said[place], students[name])
 
 
 def test_nothing_was_lost_and_nothing_graded_twice(graded):
@@ -199,13 +231,13 @@ def test_without_bubblewrap_nothing_runs(monkeypatch):
 
 
 def test_a_sandbox_that_does_not_start_is_no_students_fault(monkeypatch, tmp_path):
-    real = sandbox.command
-    monkeypatch.setattr(sandbox, "command", lambda *a: [w.replace("/sandbox_child.py", "/gone.py") for w in real(*a)])
-    monkeypatch.setattr(sandbox, "CHILD", tmp_path)
-    assert "none starts here: it ended the program (exit status" in sandbox.why_not()
+    real = boxes.command
+    monkeypatch.setattr(boxes, "command", lambda *a: ["/gone.py" if w == "/sandbox_child.py" else w for w in real(*a)])
+    boxes.end_starter()
+    assert "none starts here: ModuleNotFoundError: No module named 'sandbox_child'" in sandbox.why_not()
     (tmp_path / "a.ipynb").write_text(synthetic_class.submission("01_one_number", {}))
     monkeypatch.setattr(grade, "WAITS", (0.01,))
-    with pytest.raises(sandbox.DoesNotStart):
+    with pytest.raises(boxes.DoesNotStart):
         grade.grade(tmp_path / "a.ipynb", seed=1)
 
 
