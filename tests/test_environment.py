@@ -3,9 +3,11 @@
 import csv
 import re
 import tomllib
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 from run_from_wheel import SHOWN, all_notebooks, slug
 
 ROOT = Path(__file__).parent.parent
@@ -53,6 +55,13 @@ def test_the_oldest_versions_are_the_bounds_of_the_package():
     pinned = pins(["oldest.txt"])
     differ = [name for name, bound in bounds().items() if [*numbers(bound), 0, 0][:3] != numbers(pinned[name])]
     assert differ == []
+
+
+def test_what_is_pinned_runs_on_the_python_of_debian_12():
+    pinned = {name.lower() for name in pins(["constraints.txt"])}
+    needs = {d.name.lower(): SpecifierSet(d.metadata["Requires-Python"] or "") for d in distributions()}
+    assert len(pinned & needs.keys()) > 100
+    assert [name for name in sorted(pinned & needs.keys()) if "3.11.2" not in needs[name]] == []
 
 
 @pytest.mark.parametrize("column", COLUMNS)
