@@ -110,7 +110,7 @@ test-notebooks: $(VENV)/all-ready
 	$(TEST) $(PARALLEL) --dist loadfile --nbval --nbval-sanitize-with tests/nbval.cfg notebooks
 
 test-browsers: browsers $(VENV)/all-ready _build/html
-	$(TEST) $(PARALLEL) --dist loadfile --ignore $(TIMED) tests/browser
+	$(TEST) $(PARALLEL) --dist loadgroup --ignore $(TIMED) tests/browser
 
 test-grading: grading $(VENV)/all-ready
 	$(TEST) $(PARALLEL) --dist worksteal $(GRADING)
