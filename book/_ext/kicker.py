@@ -1,4 +1,4 @@
-"""Above a chapter's title: which of how many it is, and its minutes. Below the search field: bugs that match."""
+"""Above a chapter's title which of how many it is, and its minutes; in the search, bugs; and a page for lost readers."""
 
 import html
 import json
@@ -6,7 +6,14 @@ import re
 from pathlib import Path
 
 CHAPTER = re.compile(r"notebooks/(\d\d)_\w+")
+NAME = re.compile(r"(?<=<td>)[^<]*_[^<]*(?=</td>)")
 FRAME = re.compile(r'<a href="[^"#]*#([\w-]+)" data-words="([^"]*)">.*?</span>(.*?)</a>')
+
+
+def break_names(app, pagename, templatename, context, doctree):
+    """A long name in a table may break behind an underscore, and nowhere else."""
+    if "<td" in context.get("body", ""):
+        context["body"] = NAME.sub(lambda found: found[0].replace("_", "_<wbr>"), context["body"])
 
 
 def add_kicker(app, pagename, templatename, context, doctree):
@@ -39,6 +46,7 @@ def write_404(app, exception):
 
 
 def setup(app):
+    app.connect("html-page-context", break_names)
     app.connect("html-page-context", add_kicker)
     app.connect("html-page-context", add_bugs_to_search)
     app.connect("build-finished", write_404)

@@ -1,30 +1,112 @@
-// A filter for the wall of bugs: words of a symptom, of the code, or of the check that finds it.
+// The museum's wall: a filter by words, symptom and room, and exhibits that open in place, each with its address.
+// Without it the frames are links to the exhibits further down the page.
 (() => {
   const wall = document.querySelector(".gallery-wall");
   if (!wall) return;
   const frames = [...wall.querySelectorAll("a")];
-  const input = Object.assign(document.createElement("input"), { type: "search", id: "wall-filter", autocomplete: "off" });
-  const label = Object.assign(document.createElement("label"), { htmlFor: input.id, textContent: "Find a bug by a symptom, a piece of code, or the check that finds it" });
-  const count = Object.assign(document.createElement("p"), { className: "wall-count" });
+  const make = (tag, properties, ...children) => {
+    const node = Object.assign(document.createElement(tag), properties);
+    node.append(...children);
+    return node;
+  };
+
+  // What one would say at one's desk -> the checks that a bug with this symptom fails.
+  const SYMPTOMS = [
+    ["any symptom", /(?:)/],
+    ["my weights do nothing, or too much", /alpha_scales_its_class|default_is_unweighted|wrong_alpha_length/],
+    ["NaN or infinity, after a while", /is_finite_|masked_class/],
+    ["it behaves like cross-entropy", /gradient_is_not_parallel/],
+    ["works on the CPU only, or crashes", /weights_follow_the_module|runs_with_defaults/],
+    ["the loss is on another scale", /doubled_batch|sum_is_n_times|image_equals_its_rows/],
+    ["ignored or padded labels count", /ignored_rows|inputs_are_unchanged/],
+    ["reduction='none' has an odd shape", /none_has_the_targets_shape/],
+    ["the value is right, the gradient is not", /gradient_is_the_slope|gradient_is_full/],
+  ];
+  const rooms = [...wall.querySelectorAll(".gallery")].map((gallery) => [gallery.previousElementSibling.firstChild.textContent.trim(), gallery]);
+  const field = (words, control) => make("label", {}, `${words} `, control);
+  const input = make("input", { type: "search", autocomplete: "off" });
+  const symptom = make("select", {}, ...SYMPTOMS.map(([words], k) => make("option", { value: k }, words)));
+  const room = make("select", {}, make("option", { value: "" }, "every room"), ...rooms.map(([name], k) => make("option", { value: k }, name)));
+  const count = make("p", { className: "wall-count" });
   count.setAttribute("role", "status");
-  const box = Object.assign(document.createElement("div"), { className: "wall-filter" });
-  box.append(label, input);
-  for (const words of ["weights", "nan", "gradient", "mean", "half precision", "ignored"]) {
-    const button = Object.assign(document.createElement("button"), { type: "button", textContent: words });
-    button.addEventListener("click", () => { input.value = words; filter(); });
-    box.append(button);
-  }
-  box.append(count);
+  const box = make("div", { className: "wall-filter" });
+  box.append(field("Find a bug by a symptom, a piece of code, or the check that finds it", input), field("Symptom", symptom), field("Room", room), count);
+
   function filter() {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-    for (const frame of frames) frame.hidden = !words.every((word) => frame.dataset.words.includes(word));
-    for (const room of wall.querySelectorAll(".gallery")) {
-      room.hidden = room.previousElementSibling.hidden = ![...room.children].some((frame) => !frame.hidden);
+    const [, checks] = SYMPTOMS[symptom.value];
+    for (const frame of frames) {
+      const here = room.value === "" || frame.parentElement === rooms[room.value][1];
+      frame.hidden = !(here && checks.test(frame.dataset.words) && words.every((word) => frame.dataset.words.includes(word)));
     }
+    for (const [, gallery] of rooms) gallery.hidden = gallery.previousElementSibling.hidden = ![...gallery.querySelectorAll("a")].some((frame) => !frame.hidden);
     const left = frames.filter((frame) => !frame.hidden).length;
-    count.textContent = words.length ? `${left} of ${frames.length} bugs` : `${frames.length} bugs`;
+    count.textContent = left < frames.length ? `${left} of ${frames.length} bugs` : `${frames.length} bugs`;
   }
-  input.addEventListener("input", filter);
+  for (const control of [input, symptom, room]) control.addEventListener("input", filter);
+
+  // One exhibit, copied from its room: from its heading to the next exhibit.
+  const card = make("section", { className: "exhibit-card", hidden: true, tabIndex: -1 });
+  function exhibit(id) {
+    const start = document.getElementById(id);
+    const outputs = [...(start?.closest(".cell_output")?.children ?? [])];
+    const at = outputs.findIndex((node) => node.contains(start));
+    if (at < 0) return null;
+    const next = outputs.findIndex((node, k) => k > at && node.querySelector(".exhibit"));
+    return outputs.slice(at, next < 0 ? undefined : next);
+  }
+
+  let open;
+  function close() {
+    card.hidden = true;
+    open?.setAttribute("aria-expanded", "false");
+    open?.focus();
+    open = null;
+  }
+  function show(frame) {
+    const id = frame.hash.slice(1);
+    const found = exhibit(id);
+    if (!found) return false;
+    open?.setAttribute("aria-expanded", "false");
+    open = frame;
+    frame.setAttribute("aria-expanded", "true");
+    const copies = found.filter((node) => !node.matches(".figure-number")).map((node) => node.cloneNode(true));
+    for (const copy of copies) {
+      for (const node of [copy, ...(copy.querySelectorAll("[id]"))]) node.removeAttribute("id");
+      for (const details of copy.matches("details") ? [copy] : copy.querySelectorAll("details")) details.open = true;
+      for (const link of copy.querySelectorAll(".headerlink, button")) link.remove();
+    }
+    const seen = frames.filter((other) => !other.hidden);
+    const step = (by) => seen[(seen.indexOf(frame) + by + seen.length) % seen.length];
+    const button = (words, action) => {
+      const node = make("button", { type: "button" }, words);
+      node.addEventListener("click", action);
+      return node;
+    };
+    const tools = make("div", { className: "exhibit-tools" }, button("← before", () => show(step(-1))), button("next →", () => show(step(1))), button("Close", close));
+    card.replaceChildren(tools, ...copies);
+    card.setAttribute("aria-label", frame.textContent.trim());
+    frame.after(card);
+    card.hidden = false;
+    history.replaceState(history.state, "", frame.hash);
+    card.focus({ preventScroll: true });
+    card.scrollIntoView({ block: "nearest" });
+    return true;
+  }
+  for (const frame of frames) {
+    frame.setAttribute("aria-expanded", "false");
+    frame.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      if (frame === open) { event.preventDefault(); close(); } else if (show(frame)) event.preventDefault();
+    });
+  }
+  card.addEventListener("keydown", (event) => { if (event.key === "Escape") close(); });
   wall.before(box);
   filter();
+  const follow = () => {
+    const asked = frames.find((frame) => frame.hash && frame.hash === location.hash);
+    if (asked && asked !== open) show(asked);
+  };
+  addEventListener("hashchange", follow);
+  follow();
 })();

@@ -44,8 +44,11 @@ GROUPS = {
 }
 
 
-def axes(xlabel, ylabel, width=7.0, height=4.0, columns=1):
-    """A figure with labelled axes: (figure, ax), or (figure, array of ax) for several columns."""
+def axes(xlabel, ylabel, width=5.2, height=3.4, columns=1):
+    """A figure with labelled axes: (figure, ax), or (figure, array of ax) for several columns.
+
+    As wide as a phone shows with words of 9 px; what is wider scrolls there.
+    """
     figure, ax = plt.subplots(1, columns, figsize=(width, height), layout="constrained")
     for one in np.ravel(ax):
         one.set_xlabel(xlabel)
@@ -97,7 +100,7 @@ def loss_shares(shares, groups):
         ax.barh(rows, width, left=left, label=group, edgecolor="white", **style)
         for y, (start, w) in enumerate(zip(left, width, strict=True)):
             if w > 0.06:
-                ax.text(start + w / 2, y, f"{w:.0%}", ha="center", va="center", fontsize=9, bbox=_plate())
+                ax.text(start + w / 2, y, f"{w:.0%}", ha="center", va="center", fontsize=10, bbox=_plate())
         left = left + width
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.set_xlim(0, 1)

@@ -104,7 +104,7 @@ class BatchShare(LiveView):
         if self.show == "shares":
             rows = self.shares(self.gamma, self.alpha, self.preset)
             return plots.loss_shares(dict(zip(("examples", "loss", "gradient"), rows, strict=True)), plots.GROUPS)
-        figure, ax = plots.axes("easiest share of the class's examples", "share of the class's loss")
+        figure, ax = plots.axes("easiest share of the class's examples", "share of the class's loss", width=7, height=4)
         for gamma, width, style in ((0.0, 1.2, "--"), (self.gamma, 2.5, "-")):
             for kind, row in zip(("majority", "minority"), self.cumulative(gamma), strict=True):
                 ax.plot(EASIEST, row, style, color=plots.COLORS[kind], linewidth=width, label=f"{kind}, γ = {gamma:g}")

@@ -91,7 +91,7 @@ class CellLoss(LiveView):
         )
 
     def picture(self):
-        figure, (left, right) = plots.axes("", "", height=3.6, columns=2)
+        figure, (left, right) = plots.axes("", "", width=7, height=3.6, columns=2)
         extent = (0, self._facts["cells"], self._facts["cells"], 0)
         left.imshow(self._scene[0], cmap="gray", extent=extent)
         powers = levels(self.shares(self.gamma, self.network)) / 10 - DECADES

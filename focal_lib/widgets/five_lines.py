@@ -127,7 +127,7 @@ class FiveLines(LiveView):
         )
 
     def picture(self):
-        figure, ax = plots.axes("$p_t$, probability of the true class  (hard ← → easy)", "", height=4.4)
+        figure, ax = plots.axes("$p_t$, probability of the true class  (hard ← → easy)", "", width=7, height=4.4)
         labels = self._batch[1].numpy()
         radius = np.sqrt(self.shares(self.gamma, self.mended) * AREA * len(labels))
         for label, kind in ((1, "minority"), (0, "majority")):

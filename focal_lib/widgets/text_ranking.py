@@ -75,7 +75,7 @@ class TextRanking(LiveView):
     def picture(self):
         loss, facts = self.losses(self.gamma, self.weighting), self._facts
         order = np.argsort(-loss, kind="stable")
-        figure, ax = plots.axes("share of the loss of these notes", "", height=0.42 * len(loss) + 1)
+        figure, ax = plots.axes("share of the loss of these notes", "", width=7, height=0.42 * len(loss) + 1)
         names = [f"{facts['texts'][k]}\n{facts['labels'][k]}, $p_t$ = {facts['p_t'][k]:.2f}" for k in order]
         ax.barh(names, loss[order] / loss.sum(), color=plots.COLORS["focal"])
         ax.tick_params(axis="y", labelsize=8)

@@ -7,6 +7,8 @@ function render({ model, el }) {
   const KINDS = ["majority", "minority"];
   const view = live(model, el, "Training runs: 200 seeds of each loss");
 
+  // What to look at comes first; then the two losses; then how they were trained.
+  view.choice("show", "Show", { recall: "recall", loss: "loss", answers: "answers", probabilities: "probabilities", points: "test points" });
   view.slider("gamma", {
     name: ["Focusing parameter ", make("i", {}, "γ")],
     text: (value) => (value ? String(value) : "0: cross-entropy"),
@@ -16,7 +18,6 @@ function render({ model, el }) {
   view.choice("beside", "Beside", Object.fromEntries(Object.keys(beside).map((name) => [name, name])));
   view.choice("optimizer", "Optimiser", { adam: "Adam", sgd: "SGD" });
   view.choice("epochs", "Epochs", { 100: "100", 500: "500" });
-  view.choice("show", "Show", { recall: "recall", loss: "loss", answers: "answers", probabilities: "probabilities", points: "test points" });
 
   function rows() {
     const gamma = model.get("gamma");

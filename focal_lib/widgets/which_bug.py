@@ -135,7 +135,9 @@ class WhichBug(LiveView):
 
     def picture(self):
         this = self._rounds[int(self.round) - 1]
-        figure, ax = plots.axes("$p_t$, probability of the true class  (hard ← → easy)", CAPTIONS[this["kind"]])
+        figure, ax = plots.axes(
+            "$p_t$, probability of the true class  (hard ← → easy)", CAPTIONS[this["kind"]], width=7, height=4
+        )
         ax.plot(P_T.grid(), _line(this["options"][this["answer"]], this["kind"]), **plots.STYLES["bug"])
         ax.set_xlim(0, 1)
         return figure

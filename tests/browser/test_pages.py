@@ -104,7 +104,15 @@ def test_the_wall_of_bugs_can_be_searched(open_page):
     target = seen[0].get_attribute("href")
     seen[0].click()
     assert opened.run("return location.hash") == target
-    assert opened.page.locator(f"{target} ~ h3, {target} ~ p, {target}").first.is_visible()
+    card = opened.page.locator(".exhibit-card")
+    assert card.is_visible() and card.locator("h3").text_content().strip().rstrip("#") in seen[0].text_content()
+    assert card.locator(".highlight .hll").count() and card.get_by_text("The fix.").is_visible()
+    opened.page.keyboard.press("Escape")
+    assert not card.is_visible()
+    opened.page.get_by_label("Find a bug").fill("")
+    opened.page.get_by_label("Symptom").select_option(label="NaN or infinity, after a while")
+    opened.page.get_by_label("Room").select_option(index=4)
+    assert 0 < opened.page.locator(".gallery a:visible").count() < len(seen) + 10
 
 
 def test_all_code_is_shown_by_one_switch_that_the_book_remembers(open_page):

@@ -1,0 +1,98 @@
+"""What a reader can do with a page of prose: see all of it, answer its questions, bet before the answer, find bugs."""
+
+from urllib.parse import quote_plus
+
+import pytest
+from engines import pages
+
+WIDTHS = (320, 390, 768, 1280, 1440)
+# Boxes whose content is wider than they are, and words that stick out of the window. A figure may be wider than a
+# phone: it scrolls in its own box, at a size at which its words can be read; so may a table of five columns and more.
+CUT = """
+const found = [];
+for (const details of document.querySelectorAll('article details')) details.open = true;
+const kinds = 'article :is(pre, table, p, li, dd, div.printed, .text_html, .question)';
+for (const node of document.querySelectorAll(kinds)) {
+  const box = node.getBoundingClientRect();
+  if (!box.width || node.closest('.live, .bench, math, mjx-container') || node.querySelector('img')) continue;
+  if (innerWidth < 600 && node.closest('.printed, table')?.querySelector('th:nth-child(5)')) continue;
+  const wide = node.scrollWidth - node.clientWidth > 1 && getComputedStyle(node).overflowX !== 'visible';
+  const out = box.right > innerWidth + 1;
+  if (wide || out) found.push([node.tagName, node.className, node.textContent.trim().slice(0, 40)]);
+}
+return found;
+"""
+# Words of 10 pt in a figure drawn at 100 dots an inch are 13.9 px high; how high are they on the screen?
+WORDS = """
+return [...document.querySelectorAll('article img[style*="--drawn"]')].map((img) => {
+  for (let up = img.parentElement; up; up = up.parentElement) if (up.tagName === 'DETAILS') up.open = true;
+  const drawn = parseFloat(img.style.getPropertyValue("--drawn"));
+  return [img.alt.slice(0, 40), 13.9 * img.getBoundingClientRect().width / drawn];
+}).filter(([, size]) => !(size >= 9));
+"""
+CHAPTERS = [page for page in pages() if page.startswith("notebooks/0") or page.startswith("notebooks/1")]
+
+
+@pytest.mark.parametrize("page", pages())
+def test_nothing_one_reads_is_cut_off(open_page, page):
+    opened = open_page(page)
+    for width in WIDTHS:
+        opened.page.set_viewport_size({"width": width, "height": 900})
+        assert opened.run(CUT) == [], width
+        assert opened.run("return document.documentElement.scrollWidth") <= width
+
+
+def test_what_is_cut_off_is_found(open_page):
+    """The gate can fail."""
+    opened = open_page("notebooks/02_loss_curve", viewport={"width": 390, "height": 844})
+    opened.run("document.querySelector('article pre').style.cssText = 'white-space: pre !important; width: 6rem'")
+    assert opened.run(CUT) != []
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_words_in_pictures_can_be_read_on_a_phone(open_page, page):
+    opened = open_page(page, viewport={"width": 390, "height": 844})
+    assert opened.run(WORDS) == []
+
+
+def test_an_answer_is_taken_with_one_tap_and_kept(open_page):
+    opened = open_page("notebooks/02_loss_curve")
+    question = opened.page.locator("#q-owners")
+    wrong = question.locator("details.answer:not(.right)").first
+    wrong.locator("summary").click()
+    assert wrong.locator("p").is_visible() and wrong.locator("p").inner_text().startswith("No.")
+    question.locator("details.answer.right summary").press("Enter")  # the keyboard does it too
+    assert question.locator("details.answer.right p").is_visible()
+    opened.open(opened.page.url.replace("notebooks/02_loss_curve", "book/questions"))
+    score = opened.page.locator(".question-score")
+    everything = opened.page.locator(".question").count()
+    assert score.text_content() == f"{everything} questions, 1 answered, 0 of them right at once."
+    opened.page.get_by_role("button", name="Begin anew").click()
+    opened.page.locator("#q-owners details.answer.right summary").click()
+    opened.page.get_by_role("button", name="Only those").click()
+    assert opened.page.locator(".question:visible").count() == everything - 1
+
+
+def test_answers_unfold_without_a_script(chromium, site):
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{site}/book/questions.html")
+    page.locator("#q-half details.right summary").click()
+    assert page.locator("#q-half details.right p").is_visible()
+    context.close()
+
+
+def test_a_bet_comes_before_its_answer(open_page):
+    opened = open_page("notebooks/01_imbalance")
+    fold = opened.page.locator("details.reveal").first
+    answer = fold.get_by_text("balanced accuracy  0.500")
+    assert not answer.is_visible()
+    fold.locator("summary").first.click()
+    assert answer.is_visible()
+
+
+def test_the_search_finds_bugs_by_symptom_and_by_code(open_page):
+    for words, bug in (("alpha same", "alpha_unused"), ("torch.log(p_t", "log_of_softmax")):
+        opened = open_page("search", f"?q={quote_plus(words)}")
+        found = opened.page.locator(f'.search-bugs a[href$="#{bug}"]')
+        assert found.count() == 1, (words, opened.page.locator(".search-bugs").all_inner_texts())
