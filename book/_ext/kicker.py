@@ -1,4 +1,4 @@
-"""Above a chapter's title which of how many it is, and its minutes; in the search, bugs; and a page for lost readers."""
+"""Above a chapter's title which of how many it is, and its minutes; bugs in the search; a page for lost readers."""
 
 import html
 import json

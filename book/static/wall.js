@@ -70,7 +70,7 @@
     open?.setAttribute("aria-expanded", "false");
     open = frame;
     frame.setAttribute("aria-expanded", "true");
-    const copies = found.filter((node) => !node.matches(".figure-number")).map((node) => node.cloneNode(true));
+    const copies = found.filter((node) => !node.matches(".figure-number") && !node.querySelector(".exhibit")).map((node) => node.cloneNode(true));
     for (const copy of copies) {
       for (const node of [copy, ...(copy.querySelectorAll("[id]"))]) node.removeAttribute("id");
       for (const details of copy.matches("details") ? [copy] : copy.querySelectorAll("details")) details.open = true;
