@@ -160,3 +160,26 @@ def test_every_exhibit_has_an_address_and_its_picture_words_of_its_own():
     alts = [picture["alt"] for picture in document.select("article img") if "instead of" in picture["alt"]]
     assert len(alts) == len(set(alts)) > 30
     assert document.select(".highlight .hll")
+
+
+def test_a_card_of_a_page_has_its_picture():
+    for page in ("notebooks/02_loss_curve", "book/index"):
+        card = soup(page).head.find("meta", property="og:image")["content"]
+        assert (SITE / "_images" / card.rpartition("/")[2]).is_file()
+
+
+def test_an_address_that_leads_nowhere_gets_a_page_with_ways_on():
+    page = BeautifulSoup((SITE / "404.html").read_text(), "html.parser")
+    assert "@" not in page.get_text() and page.base["href"].endswith("/")
+    for link in page.select("a"):
+        assert (SITE / link["href"]).is_file()
+    assert not page.find_all(src=True) and not page.find_all("link")
+
+
+@pytest.mark.parametrize("page", [page for page in NOTEBOOKS if "exercises" not in page])
+def test_a_chapter_says_where_one_is_and_explains_its_terms_once(page):
+    article = soup(page).select_one("article")
+    chapters = [name for name in NOTEBOOKS if "exercises" not in name]
+    assert article.select_one(".kicker").get_text().startswith(f"Chapter {int(page[10:12])} of {len(chapters)}")
+    terms = [link["href"] for link in article.select("a:has(> .std-term)")]
+    assert terms and len(terms) == len(set(terms)) and all("glossary.html#term-" in term for term in terms)

@@ -5,6 +5,8 @@ import json
 import re
 from pathlib import Path
 
+from live_views import colab_link
+
 CHAPTER = re.compile(r"notebooks/(\d\d)_\w+")
 NAME = re.compile(r"(?<=<td>)[^<]*_[^<]*(?=</td>)")
 FRAME = re.compile(r'<a href="[^"#]*#([\w-]+)" data-words="([^"]*)">.*?</span>(.*?)</a>')
@@ -23,7 +25,11 @@ def add_kicker(app, pagename, templatename, context, doctree):
     chapters = [name for name in app.env.found_docs if CHAPTER.fullmatch(name)]
     time = re.search(r"Time:</strong> ([^.,<]*minutes)", context["body"])
     words = f"Chapter {int(found[1])} of {len(chapters)}" + (f" · {time[1]}" if time else "")
-    context["body"] = context["body"].replace("<h1>", f'<p class="kicker">{words}</p>\n<h1>', 1)
+    body = context["body"].replace("<h1>", f'<p class="kicker">{words}</p>\n<h1>', 1)
+    colab, copy = colab_link(app.config, pagename), f"../_sources/{pagename}.ipynb"
+    ways = f'<a href="{colab}">run this chapter in Colab</a>, or <a href="{copy}" download>download it</a>'
+    asked = "<p><strong>Exercises</strong></p>"
+    context["body"] = body.replace(asked, f'{asked}\n<p class="run-it">For those that ask for code, {ways}.</p>', 1)
 
 
 def add_bugs_to_search(app, pagename, templatename, context, doctree):
