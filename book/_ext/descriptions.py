@@ -21,7 +21,7 @@ def describe(app, pagename, templatename, context, doctree):
         return
     address = f"{app.config.html_baseurl}{pagename}.html"
     picture = next(iter(doctree.findall(nodes.image)), {"uri": ""})["uri"]
-    card = app.builder.images.get(picture)  # the page's first figure
+    card = picture.partition("_images/")[2]  # the page's first figure, as it was just written
     tags = {"og:title": context.get("title", ""), "og:description": text, "og:type": "article", "og:url": address}
     if card:
         tags["og:image"] = f"{app.config.html_baseurl}_images/{card}"
