@@ -29,6 +29,14 @@
     show(question);
   }
 
+  // A question that is linked to may lie in a fold.
+  const asked = questions.find((question) => `#${question.id}` === location.hash);
+  const fold = asked?.closest("details.reveal:not([open])");
+  if (fold) {
+    fold.open = true;
+    asked.scrollIntoView();
+  }
+
   const page = document.querySelector("section[id^='of-']")?.parentElement;
   const score = Object.assign(document.createElement("p"), { className: "question-score" });
   score.setAttribute("role", "status");

@@ -30,7 +30,7 @@
   const count = make("p", { className: "wall-count" });
   count.setAttribute("role", "status");
   const box = make("div", { className: "wall-filter" });
-  box.append(field("Find a bug by a symptom, a piece of code, or the check that finds it", input), field("Symptom", symptom), field("Room", room), count);
+  box.append(field("Find a bug by a symptom, a piece of code, or the check that finds it", input), field("What you see", symptom), field("Room", room), count);
 
   function filter() {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);

@@ -110,7 +110,7 @@ def test_the_wall_of_bugs_can_be_searched(open_page):
     opened.page.keyboard.press("Escape")
     assert not card.is_visible()
     opened.page.get_by_label("Find a bug").fill("")
-    opened.page.get_by_label("Symptom").select_option(label="NaN or infinity, after a while")
+    opened.page.get_by_label("What you see").select_option(label="NaN or infinity, after a while")
     opened.page.get_by_label("Room").select_option(index=4)
     assert 0 < opened.page.locator(".gallery a:visible").count() < len(seen) + 10
 
