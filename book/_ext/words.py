@@ -1,5 +1,6 @@
-"""Words of a page: a number stays on the line of its unit, and a term's first use leads to the glossary."""
+"""Words of a page: numbers stay with their unit, a term's first use leads to the glossary, verdicts are badges."""
 
+import collections
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from sphinx.transforms import SphinxTransform
 NOTEBOOK = re.compile(r"notebooks/.*")
 KEPT = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw, nodes.comment)
 TIED = re.compile(r"(?<=\d) (?=%|(?:ms|MiB|GiB|px)\b)|(?<=[γαπ]) (?==)|(?<=[γαπ] =) (?=\d)|(?<=[γαπ]\u00a0=) (?=\d)")
+VERDICTS = ("right", "half right", "wrong", "not shown")
 OPAQUE = (*KEPT, nodes.title, nodes.reference, nodes.strong, nodes.caption, addnodes.pending_xref)
 
 
@@ -73,7 +75,27 @@ class LinkTerms(SphinxTransform):
         self.link(rest, left)
 
 
+class MarkVerdicts(SphinxTransform):
+    """On the page of claims a verdict is a badge, and a line above counts them."""
+
+    default_priority = 875
+
+    def apply(self, **kwargs):
+        if self.env.docname != "book/claims":
+            return
+        found = collections.Counter()
+        for word in list(self.document.findall(nodes.strong)):
+            verdict = word.astext().rstrip(".").lower()
+            if word.astext().endswith(".") and verdict in VERDICTS and word.parent.index(word) == 0:
+                found[verdict] += 1
+                word["classes"] += ["verdict", f"verdict-{verdict.replace(' ', '-')}"]
+        counted = ", ".join(f"{found[verdict]} {verdict}" for verdict in VERDICTS if found[verdict])
+        first = next(iter(self.document.findall(nodes.paragraph)))
+        first.parent.insert(first.parent.index(first) + 1, nodes.paragraph("", f"{found.total()} claims: {counted}."))
+
+
 def setup(app):
     app.add_transform(LinkTerms)
+    app.add_transform(MarkVerdicts)
     app.add_transform(TieUnits)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
