@@ -183,3 +183,10 @@ def test_a_chapter_says_where_one_is_and_explains_its_terms_once(page):
     assert article.select_one(".kicker").get_text().startswith(f"Chapter {int(page[10:12])} of {len(chapters)}")
     terms = [link["href"] for link in article.select("a:has(> .std-term)")]
     assert terms and len(terms) == len(set(terms)) and all("glossary.html#term-" in term for term in terms)
+
+
+def test_every_claim_has_its_verdict_as_a_badge_and_they_are_counted():
+    article = soup("book/claims").select_one("article")
+    badges, claims = article.select(".verdict"), article.select("h3")
+    assert len(badges) == len(claims) > 20
+    assert f"{len(claims)} claims: " in article.get_text()

@@ -86,7 +86,7 @@ class MarkVerdicts(SphinxTransform):
         found = collections.Counter()
         for word in list(self.document.findall(nodes.strong)):
             verdict = word.astext().rstrip(".").lower()
-            if word.astext().endswith(".") and verdict in VERDICTS and word.parent.index(word) == 0:
+            if verdict in VERDICTS and word.parent.astext().startswith(word.astext()) and word.astext().endswith("."):
                 found[verdict] += 1
                 word["classes"] += ["verdict", f"verdict-{verdict.replace(' ', '-')}"]
         counted = ", ".join(f"{found[verdict]} {verdict}" for verdict in VERDICTS if found[verdict])
