@@ -1,3 +1,15 @@
+// How far one has read, as a line along the upper edge.
+(() => {
+  const bar = Object.assign(document.createElement("div"), { className: "read-bar" });
+  bar.setAttribute("aria-hidden", "true");
+  const page = document.documentElement;
+  const draw = () => { bar.style.transform = `scaleX(${page.scrollTop / Math.max(1, page.scrollHeight - page.clientHeight)})`; };
+  addEventListener("scroll", draw, { passive: true });
+  addEventListener("resize", draw);
+  document.body.append(bar);
+  draw();
+})();
+
 // One switch for all folded code, on every page of the book, remembered on this machine.
 (() => {
   const KEY = "book.code";
