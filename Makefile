@@ -26,7 +26,7 @@ TEST := OMP_NUM_THREADS=1 $($(ARITHMETIC)) $(BIN)/python
 
 .NOTPARALLEL:
 .PHONY: help set-up book test browsers grading $(STAGES:%=test-%) wheel colab oldest lab notebooks applied-evidence evidence bench gpu \
-	editions grade class bundle paper lock clean
+	editions grade class made-up-class bundle paper lock clean
 
 help:
 	@echo "make book       build the site from the stored notebook outputs"
@@ -41,8 +41,9 @@ help:
 	@echo "make evidence   rerun the 200 seeds behind chapters 03 and 05, then the claims page (half an hour on two cores)"
 	@echo "make applied-evidence  rerun the many seeds behind the text and the detection chapter (an hour on two cores)"
 	@echo "make editions   write the student exercises, and their autograder zips, from the masters"
-	@echo "make grade SUBMISSIONS=folder   grade a class, each notebook in a sandbox; needs bubblewrap"
-	@echo "make class      grade a made-up class of 300, hostile notebooks among them"
+	@echo "make class ROSTER=names.csv EXERCISES=\"1 9\" SEED=7   a notebook of their own for each student, into class/"
+	@echo "make grade SUBMISSIONS=folder   grade a class, each notebook in a sandbox; needs bubblewrap; more: book/teaching.md"
+	@echo "make made-up-class   grade a made-up class of 300, hostile notebooks among them"
 	@echo "make paper      the book as PDF (A4 and Letter) and as EPUB, from the built site into _build/html/paper"
 	@echo "make bundle     one zip for a classroom without a network: site, notebooks, wheel"
 	@echo "make lock       pin what is installed now in requirements/constraints.txt"
@@ -173,9 +174,15 @@ editions: $(VENV)/all-ready
 
 grade: $(VENV)/all-ready
 	@test -n "$(SUBMISSIONS)" || { echo "Say which folder holds the submissions: make grade SUBMISSIONS=folder"; exit 2; }
-	$(BIN)/python grading/grade.py "$(SUBMISSIONS)"
+	$(BIN)/python grading/grade.py "$(SUBMISSIONS)" $(if $(CLASS),--class "$(CLASS)") $(if $(ROSTER),--roster "$(ROSTER)") \
+		$(if $(ASSIGNMENT),--assignment "$(ASSIGNMENT)") $(if $(EXERCISES),--exercises $(EXERCISES))
 
 class: $(VENV)/all-ready
+	@test -n "$(ROSTER)" || { echo "Say who is in the class: make class ROSTER=names.csv EXERCISES=\"1 9\" SEED=7"; exit 2; }
+	$(BIN)/python grading/classroom.py "$(ROSTER)" $(if $(EXERCISES),--exercises $(EXERCISES)) \
+		$(if $(SEED),--seed "$(SEED)") $(if $(CLASS),--out "$(CLASS)")
+
+made-up-class: $(VENV)/all-ready
 	CLASS_SIZE=300 $(BIN)/python -m pytest --capture=no tests/test_grading.py
 
 lock: $(VENV)/all-ready

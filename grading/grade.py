@@ -25,9 +25,11 @@ from tqdm import tqdm
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 import boxes  # noqa: E402
+import classroom  # noqa: E402
 import remote  # noqa: E402
 import sandbox  # noqa: E402
 import talk  # noqa: E402
+import variants  # noqa: E402
 import workers  # noqa: E402
 from boxes import one_line  # noqa: E402
 from report import write_report  # noqa: E402
@@ -40,6 +42,7 @@ from submissions import (  # noqa: E402
     CannotGrade,
     cells_of,
     contents,
+    exercise_of,
     find,
     fingerprint,
     named,
@@ -68,11 +71,13 @@ class Task(NamedTuple):
     code: str | None
 
 
-@functools.cache
-def the_exercise(slug):
-    """The :class:`Task` of our own student edition."""
+@functools.lru_cache(64)
+def the_exercise(slug, number=None):
+    """The :class:`Task` of our own student edition, or of the variant of this number."""
     variables, names = {}, []
-    sources = ["".join(c["source"]) for c in json.loads((EXERCISES / f"{slug}.ipynb").read_text())["cells"]]
+    path = EXERCISES / f"{slug}.ipynb"
+    notebook = json.loads(path.read_text()) if number is None else variants.make(slug, number).notebook
+    sources = ["".join(c["source"]) for c in notebook["cells"]]
     with contextlib.redirect_stdout(io.StringIO()):
         for source in sources:
             names += re.findall(r"^exercise\.fix\((\w+)\)", source, re.M)
@@ -85,18 +90,20 @@ def the_exercise(slug):
     return Task(variables["exercise"], names[0], sources, code_of(variables.get(names[0])))
 
 
-def grade(path, seed, limits=None):
+def grade(path, seed, limits=None, student=None, key=None):
     """One notebook: {"exercise", "parts": {part: [score, sentence]}, "status", "seconds", "fingerprint", and more}.
 
-    "answers" is what was judged, where it is short; "questions" and "hint" are for the page that goes back.
+    "answers" is what was judged, where it is short; "questions" and "hint" are for the page that goes back. ``student``
+    and ``key`` say whose variant it must be, where variants were given out.
     """
     start = time.monotonic()
     result = {"exercise": None, "parts": {}, "answers": {}, "status": "graded", "fingerprint": None}
     try:
         content, result["fingerprint"] = contents(path)
-        result["exercise"], cells = cells_of(content)
+        name, cells = cells_of(content)
+        result["exercise"], number = exercise_of(name, student, key)
         with opened(limits) as box:
-            task = the_exercise(result["exercise"])
+            task = the_exercise(result["exercise"], number)
             for part, feedback, answer in verdicts(task, cells, box, seed):
                 result["parts"][part] = [int(feedback.ok), clean(feedback.text)]
                 if answer is not None and len(json.dumps(answer)) <= MOST_ANSWER:
@@ -197,7 +204,7 @@ def failed(status):
     return {"exercise": None, "parts": {}, "status": clean(f"could not grade: {status}"), "seconds": 0.0}
 
 
-def grade_all(folder, out, journal, jobs, seed, limits, roster=None):
+def grade_all(folder, out, journal, jobs, seed, limits, roster=None, secret=None):
     """Grade what the journal does not hold yet.
 
     Returns:
@@ -211,14 +218,16 @@ def grade_all(folder, out, journal, jobs, seed, limits, roster=None):
     over = too_many(submissions)
     results = {path: failed(f"a student may hand in {MOST_NOTEBOOKS} notebooks at most") for path in over}
     results |= {path: failed(why) for path, why in closed.items()}
+    whose = {path: student for student, path in submissions}
     place = {path: str(path.relative_to(folder if path.is_relative_to(folder) else out)) for _, path in submissions}
     todo = []
     for path in [path for path in place if path not in results]:
         key = (place[path], fingerprint(path), seed, limits.cpu_seconds)
+        entry = entries.get(whose[path])
         if key in done:
             results[path] = done[key]
         else:
-            todo.append((path, seed, limits))
+            todo.append((path, seed, limits, entry and entry.key, secret))
     start, os.environ["TQDM_DISABLE"] = time.monotonic(), "1"  # in the workers, whose bars would cross ours
     seconds = boxes.STARTING_SECONDS + 3 * limits.wall_seconds + sum(WAITS)
     finished = workers.run_all(grade, jobs, todo, seconds)
@@ -251,17 +260,24 @@ def main(root_too=False):
         "--exercises",
         nargs="+",
         default=[],
-        metavar="SLUG",
-        help="what was set, such as 01_one_number: what is missing counts as 0 (default: what each handed in)",
+        metavar="N",
+        help="what was set, such as 1 or 01_one_number: what is missing counts as 0 (default: what each handed in)",
     )
-    parser.add_argument("--roster", type=Path, help="a CSV file of the class: its columns name, or id, email and more")
+    parser.add_argument("--roster", type=Path, help="a CSV file of the class, with a column name")
     parser.add_argument("--assignment", default="Focal loss", help='its name on the platform, such as "Loss (1234)"')
+    parser.add_argument("--class", dest="made", type=Path, help="the folder that make class wrote")
     arguments = parser.parse_args()
+    arguments.secret = None
     try:
+        if arguments.made:
+            arguments.roster, arguments.secret, set_ones = classroom.read(arguments.made)
+            arguments.exercises = arguments.exercises or set_ones
         arguments.roster = arguments.roster and Roster(read_roster(arguments.roster))
-    except BadRoster as reason:
+    except (BadRoster, classroom.BadClass) as reason:
         parser.error(str(reason))
     known = sorted(path.stem for path in EXERCISES.glob("*.ipynb"))
+    numbers = {slug.partition("_")[0].lstrip("0"): slug for slug in known}
+    arguments.exercises = [numbers.get(text.lstrip("0"), text) for text in arguments.exercises]
     if unknown := [slug for slug in arguments.exercises if slug not in known]:
         parser.error(f"there is no exercise {unknown[0]!r}; there are {', '.join(known)}.")
     folder = arguments.submissions.resolve()
@@ -311,7 +327,9 @@ def grade_into(out, folder, arguments, parser):
         except BlockingIOError:
             parser.error(f"{out} is in use: another grading of this class is running.")
         limits = boxes.Limits(cpu_seconds=arguments.cpu_seconds)
-        seed, *graded = grade_all(folder, out, journal, arguments.jobs, arguments.seed, limits, arguments.roster)
+        seed, *graded = grade_all(
+            folder, out, journal, arguments.jobs, arguments.seed, limits, arguments.roster, arguments.secret
+        )
         results, entries, unknown = graded
         print(write_report(results, out, seed, arguments.exercises, entries, unknown, arguments.assignment))
 

@@ -35,11 +35,11 @@ def first_line(students, graded):
 def table(head, rows, numbers=()):
     """HTML of a table; its cells are HTML already. ``numbers``: indices of columns that hold numbers."""
     side = [' class="n"' if k in numbers else "" for k in range(len(head))]
-    cells = "".join(f"<th{c} scope='col'>{name}</th>" for c, name in zip(side, head, strict=True))
-    body = "".join(
-        "<tr>" + "".join(f"<td{c}>{cell}</td>" for c, cell in zip(side, row, strict=True)) + "</tr>" for row in rows
-    )
-    return f'<div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
+    names = "".join(f"<th{c} scope='col'>{name}</th>" for c, name in zip(side, head, strict=True))
+    lines = ["".join(f"<td{c}>{cell}</td>" for c, cell in zip(side, row, strict=True)) for row in rows]
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    kind = "many" if len(head) > 4 else "few"
+    return f'<div class="wide"><table class="{kind}"><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def by_exercise(students):

@@ -20,7 +20,7 @@ h1, h2, h3 {{ line-height: 1.25; break-after: avoid; }}
 h1 {{ margin-bottom: 0.25rem; overflow-wrap: anywhere; }}
 h2 {{ margin-top: 2.5rem; border-top: 1px solid var(--edge); padding-top: 1rem; font-size: 1.3rem; }}
 h3 {{ margin-bottom: 0.25rem; font-size: 1rem; }}
-p, li, td, th {{ overflow-wrap: anywhere; }}
+p, li, td {{ overflow-wrap: anywhere; }}
 .score {{ font-size: 1.15rem; color: var(--soft); margin-top: 0; }}
 .yes {{ color: var(--yes); }}
 .no {{ color: var(--no); }}
@@ -35,6 +35,7 @@ table {{ border-collapse: collapse; width: 100%; font-variant-numeric: tabular-n
 th, td {{ text-align: left; vertical-align: top; padding: 0.35rem 0.7rem 0.35rem 0; }}
 tr {{ border-bottom: 1px solid var(--edge); }}
 .wide td {{ overflow-wrap: break-word; }}
+.wide table.many {{ min-width: 44rem; }}
 td.n, th.n {{ text-align: right; }}
 .bar {{ display: inline-block; height: 0.7rem; background: var(--bar); vertical-align: middle; }}
 @page {{ margin: 18mm; }}

@@ -19,6 +19,7 @@ SPELLINGS = {
 }
 # How an LMS names what students handed in: Moodle's bulk download, and Canvas's.
 MOODLE = re.compile(r"^(?P<name>.+?)_(?P<id>\d+)_assignsubmission_file(_.*)?$")
+MADE = re.compile(r"^\d{3} (?P<name>.+)$")  # a folder that classroom.py wrote
 CANVAS = re.compile(r"^(?P<name>[^_]+?)(_LATE)?_(?P<id>\d+)_\d+_.+$")
 NO_STUDENTS = re.compile(r"^\s*(points possible|student, test|test student)\s*$", re.I)
 
@@ -142,7 +143,8 @@ def label_of(entry_name):
     for pattern in (MOODLE, CANVAS):
         if found := pattern.match(stem):
             return found["name"], found["id"]
-    return stem, ""
+    made = MADE.match(stem)
+    return (made["name"] if made else stem), ""
 
 
 class Roster:

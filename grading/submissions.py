@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+import variants
 from roster import label_of
 from unpack import CannotUnpack, unpack
 
@@ -129,7 +130,11 @@ def fingerprint(path):
 
 
 def cells_of(content):
-    """(slug of the exercise, [(number, source) of the code cells]) of a notebook; raises CannotGrade."""
+    """(name of the exercise or id of its variant, [(number, source) of the code cells]) of a notebook.
+
+    Raises:
+        CannotGrade: it is no notebook, or not one of ours.
+    """
     if not content.strip():
         raise CannotGrade("it is empty")
     try:
@@ -137,8 +142,30 @@ def cells_of(content):
         sources = [(k, "".join(cell["source"])) for k, cell in enumerate(cells, 1)]
     except (KeyError, RecursionError, TypeError, ValueError):
         raise CannotGrade("it is not a notebook") from None
-    made = r"^\w+\s*=\s*Exercise\(\s*[\"'](\w+)[\"']"
+    made = r"^\w+\s*=\s*Exercise\(\s*[\"']([\w-]+)[\"']"
     slugs = [slug for _, source in sources for slug in re.findall(made, source, re.M)]
-    if not slugs or not (EXERCISES / f"{slugs[-1]}.ipynb").is_file():
+    known = slugs and (EXERCISES / f"{(variants.read_id(slugs[-1]) or slugs[-1:])[0]}.ipynb").is_file()
+    if not known:
         raise CannotGrade("it is none of the exercises: the cell that makes the Exercise is not there")
     return slugs[-1], sources
+
+
+def exercise_of(name, student, key):
+    """(slug, number of the variant or None) of what a notebook says it is; raises CannotGrade where it may not be.
+
+    Args:
+        name: of an exercise, or the id of a variant.
+        student: the key of whoever handed it in, as the roster has it; None if that is not known.
+        key: the secret of the class, where variants were given out; else None.
+    """
+    found = variants.read_id(name)
+    if key is None and found:
+        raise CannotGrade("it is a variant made for one student: grade with the class folder that it was made in")
+    if key is None:
+        return name, None
+    if not found:
+        raise CannotGrade("it is the exercise of the book, not the variant that this student was given")
+    slug, number, signature = found
+    if student is None or not variants.is_signed(key, slug, number, signature, student):
+        raise CannotGrade("its id says that it was given to somebody else, or was changed")
+    return slug, number

@@ -6,7 +6,7 @@ Made where a notebook is graded, from what the student wrote and what every stud
 import ast
 import re
 
-from sandbox import one_line
+from boxes import one_line
 
 from focal_lib.diagnosis.properties import PROPERTIES
 

@@ -1,7 +1,7 @@
 """`make grade`: a class of honest and hostile submissions, stopped halfway and started again.
 
-CLASS_SIZE=300 grades the full class (`make class`), with the limits that a teacher gets. The default is small, holds
-every kind of submission once, and gives each of them less CPU time.
+CLASS_SIZE=300 grades the full class (`make made-up-class`), with the limits that a teacher gets. The default is small,
+holds every kind of submission once, and gives each of them less CPU time.
 """
 
 import csv

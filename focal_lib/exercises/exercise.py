@@ -45,6 +45,8 @@ class Exercise:
         loss: the loss under review, a function or a Module class with arguments ``logits, labels`` and any of
             ``alpha, gamma, reduction, ignore_index``.
         binary: True if a right loss is :func:`~focal_lib.losses.sigmoid_focal_loss`.
+        original: how the code behaved as it was handed out, as ``originals.behaviour`` gives it; of the book's own
+            exercises that is known.
         options: what to choose from, by letter. Either names of properties, of which the broken ones are to be
             found; or losses, of which those that compute the same as the loss under review are to be found.
 
@@ -52,11 +54,11 @@ class Exercise:
         answers: the last answer to each part, by name, and the :class:`.Feedback` on it.
     """
 
-    def __init__(self, slug, loss, binary=False, **options):
+    def __init__(self, slug, loss, binary=False, original=None, **options):
         self.slug, self.loss, self.binary, self.options = slug, loss, binary, options
         self.kind = Binary() if binary else Multiclass()
         self.before = self.kind.diagnose(loss)
-        self.edited = not is_original(slug, loss, binary)
+        self.edited = not is_original(slug, loss, binary, original)
         self.answers = {}
 
     def __repr__(self):

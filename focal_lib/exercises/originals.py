@@ -57,11 +57,12 @@ def _numbers(outcome):
     )
 
 
-def is_original(slug, loss, binary=False):
-    """Whether a loss behaves as the one that this exercise was handed out with; True for an exercise of one's own."""
-    if slug not in ORIGINALS:
+def is_original(slug, loss, binary=False, original=None):
+    """Whether a loss behaves as the one that was handed out, ``original``; True where nobody knows how that was."""
+    theirs = original or ORIGINALS.get(slug)
+    if theirs is None:
         return True
-    ours, theirs = behaviour(loss, binary), ORIGINALS[slug]
+    ours = behaviour(loss, binary)
     return len(ours) == len(theirs) and all(map(_close, ours, theirs))
 
 
