@@ -10,6 +10,7 @@ import pytest
 from exercise_notebooks import ROOT, SLUGS
 
 sys.path.insert(0, str(ROOT / "grading"))
+import boxes
 import classroom
 import grade
 import prove
@@ -167,6 +168,7 @@ def test_a_class_is_made_again_byte_by_byte_and_graded(tmp_path, monkeypatch, ca
     assert len(own["questions"]) == 3 and own["hint"] == {}
     assert "given to somebody else" in grade.grade(ana, 1, student="Ben", key=key)["status"]
     untouched = grade.grade(ben, 1, student="Ben", key=key)
+    boxes.end_starter()
     assert [score for score, _ in untouched["parts"].values()] == [0, 0, 0] and untouched["hint"]
 
 
