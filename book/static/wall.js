@@ -103,9 +103,13 @@
   card.addEventListener("keydown", (event) => { if (event.key === "Escape") close(); });
   wall.before(box);
   filter();
+  // An address from elsewhere leads to the exhibit in its room.
   const follow = () => {
-    const asked = frames.find((frame) => frame.hash && frame.hash === location.hash);
-    if (asked && asked !== open) show(asked);
+    const target = document.getElementById(location.hash.slice(1));
+    const folded = target?.closest("details.room:not([open])");
+    if (!folded) return;
+    folded.open = true;
+    target.scrollIntoView();
   };
   addEventListener("hashchange", follow);
   follow();
