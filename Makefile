@@ -13,7 +13,7 @@ STAGES := lint unit notebooks browsers grading timed
 TIMED := tests/browser/test_budget.py
 GRADING := $(wildcard tests/test_grading*.py tests/test_sandbox*.py)
 # Two processes with one thread each: more threads than cores would mostly wait for each other.
-PARALLEL := -m pytest --numprocesses 2
+PARALLEL := -m pytest --numprocesses 2 --durations 20 --durations-min 2
 # ARITHMETIC=plain or avx2: as on a processor of another family, where sums of floats differ in their last digits.
 ARITHMETIC := native
 native :=

@@ -1,4 +1,7 @@
-"""Write focal_lib/results/text.csv.gz: the text chapter's losses on the small BERT, over many seeds.
+"""Write the results behind the text chapter: its losses on the small BERT, over many seeds.
+
+text.csv.gz has the scores of every loss on the test notes; text_seen.csv those of the two networks that the chapter
+trains itself, on training notes and on test notes, so that its text holds for more than one training.
 
 A seed decides the split of the notes, the initial weights and the order of the batches, the same for every loss, so
 that losses can be compared in pairs. One run takes about 12 seconds on one core. Runs are
@@ -26,6 +29,7 @@ from focal_lib.lab.text import LABELS, NoteClassifier, encode, fine_tune, load_n
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "focal_lib" / "results" / "text.csv.gz"
+SEEN = "text_seen.csv"
 COLUMNS = ["loss", "gamma", "alpha", "seed", "metric", "value"]
 
 
@@ -92,6 +96,27 @@ def run(name, seed):
     return rows
 
 
+@memory.cache
+def seen(name, seed):
+    """Rows (loss, seed, notes, metric, value) of one trained model on both halves of the notes."""
+    torch.set_num_threads(1)
+    train, test = load_notes().split(seed)
+    alpha = torch.tensor(balanced_weights(train), dtype=torch.float32)
+    tokenizer, model = small_bert(train.texts, seed)
+    ids, mask = encode(train.texts, tokenizer)
+    fine_tune(model, LOSSES[name][2](alpha), ids, mask, train.labels, seed=seed)
+    both = {
+        "training": (train, predict(model, ids, mask)),
+        "test": (test, predict(model, *encode(test.texts, tokenizer))),
+    }
+    return [
+        (name, seed, which, metric, round(value, 4))
+        for which, (notes, log_p) in both.items()
+        for metric, value in scores(log_p, notes.labels).items()
+        if metric in ("accuracy", "balanced_accuracy")
+    ]
+
+
 def bag_of_words(seed):
     """All rows of the baseline that counts words, without and with class weights."""
     train, test = load_notes().split(seed)
@@ -118,10 +143,18 @@ def main():
     parser.add_argument("--seeds", type=int, default=10, help="number of seeds, from 0 (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=OUT, help="default: %(default)s")
+    parser.add_argument("--seen", action="store_true", help=f"write {SEEN} only")
     arguments = parser.parse_args()
     if arguments.seeds < 1:
         parser.error(f"--seeds must be at least 1, got {arguments.seeds}.")
     os.environ["TQDM_DISABLE"] = "1"  # in the workers: one bar for all runs, not one for each
+    work = [delayed(seen)(name, seed) for seed in range(arguments.seeds) for name in ("nll", "weighted nll")]
+    done = Parallel(arguments.jobs, return_as="generator")(work)
+    rows = [row for rows in tqdm(done, total=len(work), unit="run") for row in rows]
+    columns = ["loss", "seed", "notes", "metric", "value"]
+    pd.DataFrame(rows, columns=columns).to_csv(arguments.out.with_name(SEEN), index=False)
+    if arguments.seen:
+        return
     work = [delayed(run)(name, seed) for seed in range(arguments.seeds) for name in LOSSES]
     done = Parallel(arguments.jobs, return_as="generator")(work)
     rows = [row for rows in tqdm(done, total=len(work), unit="run") for row in rows]

@@ -107,15 +107,15 @@ class Fix:
         passed = ""
         if self.kind.both_means and alpha is not None and isinstance(alpha.default, (int, float)):
             passed = " (Where no weights are named, alpha was 1 for every class.)"
-        return f"{statement}Proof: {self.broken[name]}{passed}"
+        return f"{statement}Proof: {self.broken[name].rstrip('.')}.{passed}"
 
-    def named(self, bugs):
-        """A bug's name and symptom, if one of these explains most of what is broken; and the first counter-example."""
+    def named(self, bugs, broken):
+        """A bug's name and symptom, if one of these explains most of what is broken; else the first of ``broken``."""
         for id in bugs:
             explained = self.explains(id)
             if 2 * len(explained) > len(self.broken):
                 return f"{CATALOGUE[id].title}: {CATALOGUE[id].symptom} {self.proof(explained[0])}"
-        return self.proof([*self.fresh, *self.still][0])
+        return self.proof(broken[0])
 
 
 # --- the rules -----------------------------------------------------------------------------------------------------
@@ -205,7 +205,7 @@ def fails_alone(fix):
             f" It was called without alpha, on 3 classes, so alpha was your default, {alpha.default!r}. The default of"
             " one weight per class is None: no class is weighted."
         )
-    return Feedback(False, f"Your loss fails on logits and labels alone: {example}{why}")
+    return Feedback(False, f"Your loss fails on logits and labels alone: {example.rstrip('.')}.{why}")
 
 
 def reads_alpha_as_binary(fix):
@@ -227,16 +227,16 @@ def made_another(fix):
     """The old fault is gone, and there is a new one."""
     another = fix.new_bugs and not fix.broken.items() & fix.must_hold.items()  # not one old wrong number is left
     if fix.must_hold and (another or (fix.fresh and not fix.still)):
-        return Feedback(False, f"You mended one fault and made another. {fix.named(fix.new_bugs)}")
+        return Feedback(False, f"You mended one fault and made another. {fix.named(fix.new_bugs, [*fix.broken])}")
 
 
 def breaks_something_new(fix):
     """Something is broken that was not."""
     if fix.fresh and not fix.still:
-        return Feedback(False, f"This breaks something new. {fix.named(fix.new_bugs)}")
+        return Feedback(False, f"This breaks something new. {fix.named(fix.new_bugs, fix.fresh)}")
     if fix.fresh:
-        name = f"This breaks something new, and the first fault is still there. {fix.named(fix.new_bugs)}"
-        return Feedback(False, name)
+        proof = fix.named(fix.new_bugs, fix.fresh)
+        return Feedback(False, f"This breaks something new, and the first fault is still there. {proof}")
 
 
 def still_broken(fix):
