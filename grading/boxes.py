@@ -175,9 +175,13 @@ class Starter:
             "filter": seccomp.filter_program().hex(),
         }
         theirs = [input_of_it, output_of_it, end_of_it]
-        try:
+
+        def ask(size):
             socket.send_fds(self.line, [json.dumps(order).encode()], theirs)
-            _, (number, *_), _, _ = self._heard(lambda size: socket.recv_fds(self.line, size, 1), b"started")
+            return socket.recv_fds(self.line, size, 1)
+
+        try:
+            _, (number, *_), _, _ = self._heard(ask, b"started")
             return Process(number, stdin, stdout, ending)
         except BaseException:
             theirs += [stdin, stdout, ending]

@@ -33,18 +33,18 @@ def made(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def students(tmp_path):
-    return shutil.copytree(STUDENTS[0].parent, tmp_path / "exercises")
-
-
 def test_the_stored_editions_are_fresh():
     result = editions("--verify")
     assert result.returncode == 0, result.stderr
 
 
-def test_verify_fails_on_any_difference(students):
-    changed, missing, extra = (students / STUDENTS[k].name for k in (0, 1, 2))
+def test_verify_fails_on_any_difference(tmp_path):
+    masters, students = tmp_path / "masters", tmp_path / "exercises"
+    for folder, paths in ((masters, MASTERS), (students, STUDENTS)):
+        folder.mkdir()
+        for path in paths[:3]:
+            shutil.copy(path, folder)
+    changed, missing, extra = (students / path.name for path in STUDENTS[:3])
     notebook = nbformat.read(changed, as_version=4)
     notebook.cells[4].source += "\n"
     nbformat.write(notebook, changed)
@@ -53,7 +53,7 @@ def test_verify_fails_on_any_difference(students):
     metadata = json.loads(extra.read_text())
     metadata["metadata"]["note"] = "mine"
     extra.write_text(json.dumps(metadata))
-    result = editions("--verify", "--students", students)
+    result = editions("--verify", "--masters", masters, "--students", students)
     assert result.returncode == 1
     for words in (
         f"{changed.name} differs from its master's edition, first in cell 5.",

@@ -198,6 +198,18 @@ def test_a_starter_that_ended_is_replaced():
     assert attempt("prediction = 'A'")["predict"] == ["A"]
 
 
+def test_a_starter_that_ends_just_now_is_no_students_fault(monkeypatch):
+    assert attempt("prediction = 'A'")["predict"] == ["A"]
+    starter = boxes.started[0]
+    starter.process.kill()
+    starter.process.wait()
+    monkeypatch.setattr(boxes.Starter, "lives", True)  # as it was when it was asked
+    with pytest.raises(boxes.DoesNotStart):
+        sandbox.Sandbox(SMALL)
+    monkeypatch.undo()
+    assert attempt("prediction = 'A'")["predict"] == ["A"]
+
+
 def test_kernel_settings_are_read_only():
     assert "LEAK" not in str(attempt(synthetic_class.KERNEL_SETTINGS)["errors"])
     code = "mounts = open('/proc/self/mounts').read().splitlines()\n"
