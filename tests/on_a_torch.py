@@ -1,10 +1,14 @@
 """Runs on whichever torch comes first on the path: answers tests/test_small_torch.py, one JSON line a question."""
 
+import ast
 import contextlib
+import functools
+import importlib.util
 import io
 import json
 import sys
 import warnings
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -63,13 +67,91 @@ def listing():
     return [["bugs", id] for id in CATALOGUE] + [["lookalikes", id] for id in LOOKALIKES]
 
 
-def diagnosed(source, name):
-    """What the library says of a loss in this source."""
-    from focal_lib.diagnosis import diagnose
+# What learners are told, in the lists of these tests: how to ask, list -> (part, file).
+ANSWERS = {
+    "WRONG_FIXES": ("fix", "test_exercises"),
+    "WRONG_EVIDENCE": ("expose", "test_exercises"),
+    "WRONG_PREDICTIONS": ("predict", "test_exercises"),
+    "WRONG": ("fix", "test_exercise_judging"),
+    "FAIR": ("fix", "test_exercise_judging"),
+    "SAID": ("fix", "test_exercise_judging"),
+}
+NOT_WRITTEN = "cannot be written here: "
 
-    space = {"__name__": "mine"}
-    exec(source, space)
-    return str(diagnose(space[name]))
+
+@functools.cache
+def bench():
+    """book/bench/bench.py, by its path: an extension of the book has the same name."""
+    path = Path(__file__).parents[1] / "book" / "bench" / "bench.py"
+    spec = importlib.util.spec_from_file_location("page_bench", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@functools.cache
+def _entries(file):
+    """The lists of a test file, entry by entry, since one of them may be what a torch lacks: name -> values."""
+    tree, found = ast.parse(Path(__file__).with_name(f"{file}.py").read_text()), {}
+    space = {"__name__": file}
+    for node in tree.body:
+        name = node.targets[0].id if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) else None
+        if getattr(node, "name", "").startswith("test_"):
+            continue
+        if name not in ANSWERS:
+            exec(compile(ast.Module([node], []), file, "exec"), space)
+            continue
+        if isinstance(node.value, ast.Dict):  # fixes of one exercise
+            entries = [ast.List([ast.Constant("03_exponent"), fix], ast.Load()) for fix in node.value.values]
+        else:
+            entries = node.value.elts
+        found[name] = []
+        for entry in entries:
+            try:
+                code = compile(ast.fix_missing_locations(ast.Expression(entry)), file, "eval")
+                found[name].append(eval(code, space)[:2])
+            except AttributeError as error:
+                found[name].append((NOT_WRITTEN, str(error)))
+    return found
+
+
+@functools.cache
+def _exercise(slug):
+    """An exercise, opened as its page does it."""
+    from book._ext.bench import exercise_of
+
+    path = Path(__file__).parents[1] / "notebooks" / "exercises" / f"{slug}.ipynb"
+    bench().open_exercise(exercise_of(json.loads(path.read_text())["cells"])["cells"])
+    return bench()._exercise["exercise"]
+
+
+def answers():
+    """All answers that learners' checks are tested with: [list, number, words to know it by]."""
+    listed = {name: _entries(file)[name] for name, (_, file) in ANSWERS.items()}
+    return [[name, i, f"{name}-{i}-{slug}"] for name, found in listed.items() for i, (slug, _) in enumerate(found)]
+
+
+def told(name, i):
+    """What a learner is told of one of these answers."""
+    part, file = ANSWERS[name]
+    slug, value = _entries(file)[name][i]
+    if slug == NOT_WRITTEN:
+        return slug + value
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        return repr(getattr(_exercise(slug), f"check_{part}")(value, **({"seed": 1} if part == "fix" else {})))
+
+
+def checked(source):
+    """What the page of book/check.md shows of pasted code."""
+    return bench().check(source)
+
+
+def trained(data, gamma, weights, epochs, seed):
+    """The losses of a run of chapter 05 as the page trains it, and its answers on held-out data."""
+    bench().train_start(data, gamma, weights, epochs, seed)
+    found = bench().train_more(3600)
+    return [found["losses"], found["matrix"], found["done"]]
 
 
 def exercise(cells):
@@ -90,7 +172,7 @@ def exercise(cells):
     return said
 
 
-COMMANDS = {"call": call, "verdict": verdict, "listing": listing, "diagnosed": diagnosed, "exercise": exercise}
+COMMANDS = {f.__name__: f for f in (call, verdict, listing, answers, told, checked, trained, exercise)}
 
 
 def answer(question):

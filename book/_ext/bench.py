@@ -7,19 +7,25 @@ but their source: the runtime comes from the npm package that requirements/node 
 import ast
 import base64
 import gzip
-import io
+import hashlib
 import json
 import re
+import shutil
+import subprocess
 import sys
+import tempfile
 import zipfile
+from array import array
 from pathlib import Path
 
 from sphinx.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent.parent
-LIBRARY = ["__init__", "losses", "_*", "bugs/*", "diagnosis/*", "exercises/*"]
+LIBRARY = ["__init__", "losses", "_*", *(f"{part}/**/*" for part in ("bugs", "diagnosis", "exercises"))]
+LIBRARY += ["lab/__init__", "lab/data", "lab/training"]
+MEMORY = 384 << 20  # bytes that Python may take in a page; then it raises MemoryError
 CHUNK = 700_000  # base64 letters in one script: as many steps has the progress bar
-CHECK_PAGE = "book/check"
+CHECK_PAGE, TRAINING_PAGE = "book/check", "notebooks/05_training"
 SITES = ("html", "dirhtml")  # an e-book runs no Python
 # Parts of Python's library that no loss needs.
 LEFT_OUT = re.compile(
@@ -29,6 +35,8 @@ LEFT_OUT = re.compile(
     r"|xml|sqlite3|dbm|curses|ensurepip|idlelib|tkinter|turtle|pydoc|pdb|doctest|mailbox|imaplib|smtplib|poplib|ftplib"
     r"|tarfile|_pyrepl|pickletools|pyclbr|optparse|ipaddress|configparser|cgi|sysconfig/__main__|logging/(config|handlers)"
     r"|profile|cProfile|pstats|trace\.|venv|zipapp|statistics|plistlib|_pydecimal|nntplib|telnetlib|uuid|wave|mimetypes"
+    r"|ctypes|modulefinder|compileall|zoneinfo|encodings/(?!__init__|aliases|utf_8|ascii|latin_1|cp437|idna|punycode"
+    r"|raw_unicode|unicode_escape|utf_16|utf_32)"
     r"|socketserver|webbrowser|netrc|sched|smtpd|this|antigravity|__phello__|tomllib|pathlib/__main__|html/entities_)"
 )
 POLICY = (
@@ -46,17 +54,37 @@ def runtime():
     return folder
 
 
-def smaller_library(data):
-    """Python's own library, without what no loss needs."""
-    out = io.BytesIO()
-    with (
-        zipfile.ZipFile(io.BytesIO(data)) as old,
-        zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as new,
-    ):
-        for item in old.infolist():
-            if not LEFT_OUT.match(item.filename):
-                new.writestr(zipfile.ZipInfo(item.filename), old.read(item), zipfile.ZIP_DEFLATED, 9)
-    return out.getvalue()
+def compiled(files, optimize=0):
+    """A zip of these {name: bytes}, each .py compiled by the page's own Python, which no reader's phone then need do.
+
+    Kept beside the runtime, as the same files are compiled for many builds. ``optimize`` 2 leaves out docstrings and
+    asserts.
+    """
+    key = hashlib.sha256(str(optimize).encode())
+    for name, data in sorted(files.items()):
+        key.update(f"{name} {len(data)} ".encode() + data)
+    key.update((ROOT / "book" / "bench" / "compile.mjs").read_bytes() + (runtime() / "package.json").read_bytes())
+    kept = runtime().parent / ".cache" / f"page-python-{key.hexdigest()[:20]}.zip"
+    if not kept.is_file():
+        kept.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+            plain, out = Path(folder, "plain.zip"), Path(folder, "compiled.zip")
+            with zipfile.ZipFile(plain, "w") as new:
+                for name, data in sorted(files.items()):
+                    new.writestr(zipfile.ZipInfo(name), data)
+            node = Path(sys.prefix, "bin", "node")
+            command = [node, ROOT / "book" / "bench" / "compile.mjs", runtime(), plain, out, str(optimize)]
+            run = subprocess.run(command, capture_output=True, text=True)
+            if run.returncode:
+                raise ConfigError(f"The pages' Python could not be compiled: {run.stderr.strip()[-500:]}")
+            out.replace(kept)
+    return kept.read_bytes()
+
+
+def python_library():
+    """The files of Python's own library, without what no loss needs."""
+    with zipfile.ZipFile(runtime() / "python_stdlib.zip") as old:
+        return {item.filename: old.read(item) for item in old.infolist() if not LEFT_OUT.match(item.filename)}
 
 
 def worker_text(folder):
@@ -72,19 +100,22 @@ def worker_text(folder):
     loader = re.sub(r"//# source.*", "", loader)
     lock = {k: v for k, v in json.loads((folder / "pyodide-lock.json").read_text()).items() if k != "packages"}
     walls, ours = ((ROOT / "book" / "bench" / name).read_text() for name in ("walls.js", "worker.js"))
+    core, bounded = re.subn(r"getHeapMax=\(\)=>\d+", f"getHeapMax=()=>{MEMORY}", core)
+    if not bounded:
+        raise ConfigError("pyodide's memory is not bounded where book/_ext/bench.py expects it")
     core, loader = (text.replace("import.meta.url", '"https://bench.invalid/"') for text in (core, loader))
     return f"{walls}\nconst LOCK = {json.dumps(lock)};\n{core}\n{loader}\n{ours}"
 
 
 def python_files():
-    """Path -> text of all Python that is ours."""
+    """{path: bytes} of all Python that is ours."""
     bench, library = ROOT / "book" / "bench", ROOT / "focal_lib"
     paths = {path.relative_to(bench): path for path in sorted(bench.rglob("*.py"))}
     paths[Path("torch/names.txt")] = bench / "torch" / "names.txt"
     for pattern in LIBRARY:
         for path in sorted(library.glob(f"{pattern}.py")):
             paths[Path("focal_lib") / path.relative_to(library)] = path
-    return {path.as_posix(): file.read_text() for path, file in paths.items()}
+    return {path.as_posix(): file.read_bytes() for path, file in paths.items()}
 
 
 def write(app, exception):
@@ -92,11 +123,13 @@ def write(app, exception):
     if exception or app.builder.name not in SITES:
         return
     folder, out = runtime(), Path(app.outdir, "_static", "bench")
-    out.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
     parts = {
         "worker": gzip.compress(worker_text(folder).encode(), 9, mtime=0),
         "wasm": gzip.compress((folder / "pyodide.asm.wasm").read_bytes(), 9, mtime=0),
-        "stdlib": smaller_library((folder / "python_stdlib.zip").read_bytes()),
+        "stdlib": compiled(python_library(), optimize=2),
+        "library": compiled(python_files()),
     }
     chunks = []
     for name, data in parts.items():
@@ -104,8 +137,19 @@ def write(app, exception):
         chunks += [(name, text[i : i + CHUNK]) for i in range(0, len(text), CHUNK)]
     for i, (name, text) in enumerate(chunks):
         (out / f"part-{i}.js").write_text(f'focalBench.part({i},"{name}","{text}")')
-    contents = {"parts": len(chunks), "files": python_files()}
-    (out / "library.js").write_text(f"focalBench.library({json.dumps(contents)})")
+    (out / "parts.js").write_text(f"focalBench.parts({len(chunks)})")
+    (out / "example.js").write_text(f"focalBench.example({json.dumps(training_data())})")
+
+
+def training_data():
+    """The example that chapter 05 trains on: features as base64 of float32 rows, labels as digits, training first."""
+    from focal_lib.lab.data import load_example
+
+    example = load_example()
+    rows = [*example.x_train.flatten().tolist(), *example.x_test.flatten().tolist()]
+    labels = [*example.y_train.tolist(), *example.y_test.tolist()]
+    x = base64.b64encode(array("f", rows).tobytes()).decode()
+    return {"x": x, "y": "".join(map(str, labels)), "train": len(example.y_train)}
 
 
 def notebook(app, page):
@@ -152,14 +196,17 @@ def arguments(stub):
 def place(app, pagename, templatename, context, doctree):
     """On the pages that have a bench: its scripts, what they need to know, and the policy they live with."""
     exercise = app.builder.name in SITES and re.fullmatch(r"notebooks/exercises/\w+", pagename)
-    if not (exercise or (app.builder.name in SITES and pagename == CHECK_PAGE)):
+    if not (exercise or (app.builder.name in SITES and pagename in (CHECK_PAGE, TRAINING_PAGE))):
         return
-    data = exercise_of(notebook(app, pagename)["cells"]) if exercise else {"examples": examples()}
-    if exercise:
+    if pagename == TRAINING_PAGE:
+        names = ("engine", "train")
+    else:
+        data = exercise_of(notebook(app, pagename)["cells"]) if exercise else {"examples": examples()}
         data["slug"] = pagename.rsplit("/", 1)[1]
-    text = json.dumps(data).replace("</", "<\\/")
-    app.add_js_file(None, body=text, type="application/json", id="bench-data")
-    for name in ("engine", "editor", "exercise" if exercise else "check"):
+        text = json.dumps(data).replace("</", "<\\/")
+        app.add_js_file(None, body=text, type="application/json", id="bench-data")
+        names = ("engine", "editor", "exercise" if exercise else "check")
+    for name in names:
         app.add_js_file(f"bench-{name}.js", loading_method="defer")
     app.add_css_file("bench.css")
     context["metatags"] = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">' + context.get(
@@ -167,10 +214,16 @@ def place(app, pagename, templatename, context, doctree):
     )
 
 
+def published():
+    """Losses as their authors published them, and a right one: [(title, code)]."""
+    text = (ROOT / "book" / "bench" / "examples.md").read_text()
+    return re.findall(r"^## ([^\n]*)\n\n```python\n(.*?)```", text, re.S | re.M)
+
+
 def examples():
-    """One-tap examples: the sources' losses and the museum's, as their code stands in the library."""
+    """One-tap examples: published losses, then the museum's, as their code stands in the library."""
     parts = "from focal_lib.bugs.parts import cross_entropy, focus, pick, reduced\n\n\n"
-    found = [("Five lines that many copied", FIVE_LINES)]
+    found = published()
     for path in sorted((ROOT / "focal_lib" / "bugs").glob("*.py")):
         text = path.read_text()
         for node in ast.parse(text).body:
@@ -179,14 +232,6 @@ def examples():
             if titles:
                 found.append((titles[0], parts + ast.get_source_segment(text, node) + "\n"))
     return found
-
-
-FIVE_LINES = """def focal_loss(logits, target, gamma=2.0):
-    ce = nn.CrossEntropyLoss()(logits, target)
-    p_t = torch.exp(-ce)
-    loss = (1 - p_t) ** gamma * ce
-    return loss.mean()
-"""
 
 
 def setup(app):

@@ -4,15 +4,19 @@ It runs in the page's worker on the small torch, and in the tests on the real on
 """
 
 import ast
+import base64
 import contextlib
+import html
 import inspect
 import io
 import json
 import linecache
 import sys
 import threading
+import time
 import traceback
 import types
+from array import array
 
 MOST = 200_000  # characters of pasted code; more is no loss
 FILE = "your code"
@@ -74,6 +78,32 @@ def _own_line(error):
     return f" in line {lines[-1]}" if lines else ""
 
 
+@contextlib.contextmanager
+def own_lines():
+    """A function that adds to each error that a report quotes the reader's line in which it arose."""
+    lines, events = {}, getattr(sys, "monitoring", None)  # Python 3.12 and later, as in the page
+
+    def unwound(code, offset, error):
+        if code.co_filename == FILE:
+            said = f": {(str(error).strip().splitlines() or [''])[0]}"
+            lines.setdefault((type(error).__name__, said), _own_line(error))
+
+    def add(text, escape=str):
+        for (kind, said), line in lines.items():
+            text = text.replace(f"raised {kind}{escape(said)}", f"raised {kind}{line}{escape(said)}")
+        return text
+
+    if events:
+        events.use_tool_id(events.DEBUGGER_ID, "bench")
+        events.register_callback(events.DEBUGGER_ID, events.events.PY_UNWIND, unwound)
+        events.set_events(events.DEBUGGER_ID, events.events.PY_UNWIND)
+    try:
+        yield add
+    finally:
+        if events:
+            events.free_tool_id(events.DEBUGGER_ID)
+
+
 def run(source, space=None):
     """The names that the reader's code defines, and what it printed."""
     code = _checked(source)
@@ -91,6 +121,8 @@ def run(source, space=None):
         ) from None
     except SystemExit:
         raise Refused(f"It ends the program{_own_line(error) if (error := sys.exception()) else ''}.") from None
+    except MemoryError as error:
+        raise Refused(f"It runs out of the memory that this page gives Python{_own_line(error)}.") from None
     except Exception as error:
         text = (str(error).strip().splitlines() or [""])[0]
         raise Refused(f"It stops{_own_line(error)}: {type(error).__name__}: {text}") from None
@@ -137,15 +169,16 @@ def check(source, name=None):
         if not names:
             raise Refused("No loss here: no function of (input, target), and no class derived from nn.Module.")
         name = name if name in names else names[0]
-        diagnosis = diagnose(space[name])
+        with own_lines() as with_lines:
+            diagnosis = diagnose(space[name])
     except Refused as error:
         return {"refused": str(error)}
     return {
         "name": name,
         "names": names,
         "verdict": diagnosis.verdict,
-        "html": diagnosis._repr_html_(),
-        "text": str(diagnosis),
+        "html": with_lines(diagnosis._repr_html_(), html.escape),
+        "text": with_lines(str(diagnosis)),
         "printed": printed[:2000],
     }
 
@@ -204,9 +237,53 @@ def fix(source, name):
         if name not in space:
             raise Refused(f"There is no {name} in your code; keep the name of what you mend.")
         loss = space[name]
+        with own_lines() as with_lines:
+            feedback = _exercise["exercise"].check_fix(loss)
     except Refused as error:
         return {"ok": False, "text": f"✗ {error}"}
-    return _said(_exercise["exercise"].check_fix(loss))
+    return {"ok": feedback.ok, "text": with_lines(repr(feedback))}
+
+
+# ---- training: chapter 05's network, some epochs at a time, so that the page can draw and cancel
+
+_training = {}
+
+
+def train_start(example, gamma, weights, epochs, seed):
+    """Begin a run of chapter 05: ``example`` is what book/_ext/bench.py ships; gamma 0 is cross-entropy."""
+    import torch
+
+    from focal_lib import FocalLoss
+    from focal_lib.lab.data import inverse_frequency
+    from focal_lib.lab.training import make_model, training_steps
+
+    numbers = array("f", base64.b64decode(example["x"]))
+    x, y = torch.tensor(numbers.tolist()).view(-1, 20), torch.tensor([int(label) for label in example["y"]])
+    split = example["train"]
+    x_train, y_train = x[:split], y[:split]
+    criterion = FocalLoss(inverse_frequency(y_train) if weights else None, gamma)
+    model = make_model(seed)
+    steps = training_steps(model, criterion, x_train, y_train, epochs)
+    _training.update(model=model, steps=steps, x=x[split:], y=y[split:])
+    return None
+
+
+def train_more(seconds=0.3):
+    """Train on for about so long: the losses since, whether that was all, and the matrix on held-out data."""
+    import torch
+
+    losses, end, done = [], time.perf_counter() + seconds, True
+    for loss in _training["steps"]:
+        losses.append(loss)
+        if time.perf_counter() > end:
+            done = False
+            break
+    with torch.no_grad():
+        found = _training["model"](_training["x"]).argmax(1).tolist()
+    matrix = [[0, 0], [0, 0]]
+    for true, said in zip(_training["y"].tolist(), found, strict=True):
+        matrix[true][said] += 1
+    return {"losses": losses, "done": done, "matrix": matrix}
 
 
 QUESTIONS = {
@@ -216,4 +293,6 @@ QUESTIONS = {
     "expose": expose,
     "compare": compare,
     "fix": fix,
+    "train_start": train_start,
+    "train_more": train_more,
 }

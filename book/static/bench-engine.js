@@ -5,8 +5,8 @@ globalThis.focalBench = (() => {
   const base = document.currentScript.src.replace(/[^/]*$/, "bench/");
   let limit = 10_000; // milliseconds for a question that runs the reader's code; more where Python itself starts slowly
   const READERS = ["check", "fix"];
-  let parts = { worker: [], wasm: [], stdlib: [] };
-  let library, worker, ready, loading, asked = 0;
+  let parts = { worker: [], wasm: [], stdlib: [], library: [] };
+  let many, example, worker, ready, loading, asked = 0;
   const waiting = new Map();
   const watchers = new Set();
 
@@ -28,16 +28,17 @@ globalThis.focalBench = (() => {
 
   async function load() {
     tell("loading", 0);
-    await script("library.js");
-    for (let i = 0; i < library.parts; i += 1) {
+    await script("parts.js");
+    for (let i = 0; i < many; i += 1) {
       await script(`part-${i}.js`);
-      tell("loading", (i + 1) / library.parts);
+      tell("loading", (i + 1) / many);
     }
     const text = new Blob([bytes(parts.worker)]).stream().pipeThrough(new DecompressionStream("gzip"));
     const kept = {
       url: URL.createObjectURL(new Blob([await new Response(text).arrayBuffer()], { type: "text/javascript" })),
       wasm: bytes(parts.wasm),
       stdlib: bytes(parts.stdlib),
+      library: bytes(parts.library),
     };
     parts = undefined;
     return kept;
@@ -67,7 +68,7 @@ globalThis.focalBench = (() => {
     };
     worker.onerror = (event) => { event.preventDefault(); halt(event.message || "The page's Python did not start."); };
     const began = performance.now();
-    await post("start", { wasm: kept.wasm, stdlib: kept.stdlib, library: library.files });
+    await post("start", { wasm: kept.wasm, stdlib: kept.stdlib, library: kept.library });
     limit = Math.max(10_000, 3000 * Math.round((performance.now() - began) / 1000));
     tell("ready");
   }
@@ -96,7 +97,7 @@ globalThis.focalBench = (() => {
   }
 
   // A line that says what the engine does, with a bar and a stop button; returns its element.
-  function statusLine() {
+  function statusLine(busy = "Running your code …") {
     const line = document.createElement("div");
     line.className = "bench-status";
     const text = document.createElement("span");
@@ -109,7 +110,7 @@ globalThis.focalBench = (() => {
     stop.addEventListener("click", () => halt());
     const words = {
       loading: "Loading Python into this page, once (about 6 MB) …", starting: "Starting Python …",
-      busy: "Running your code …",
+      busy,
     };
     const show = (state, share) => {
       // Only beside the question that was asked: four lines would be read out four times.
@@ -130,7 +131,12 @@ globalThis.focalBench = (() => {
   return {
     ask, halt, statusLine,
     part: (i, name, text) => parts[name].push(text),
-    library: (contents) => { library = contents; },
+    parts: (number) => { many = number; },
+    example: (contents) => { example = contents; },
+    async trainingData() {
+      if (!example) await script("example.js");
+      return example;
+    },
     data: () => JSON.parse(document.getElementById("bench-data").textContent),
     element(tag, attributes = {}, ...children) {
       const made = document.createElement(tag);

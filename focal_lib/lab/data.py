@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 
 import torch
-from sklearn.datasets import make_classification
-from sklearn.model_selection import train_test_split
 
 __all__ = ["Example", "inverse_frequency", "load_example"]
 
@@ -28,6 +26,9 @@ def load_example(seed=42):
 
     Explained in chapter 01.
     """
+    from sklearn.datasets import make_classification  # here, since the page that trains has no scikit-learn
+    from sklearn.model_selection import train_test_split
+
     x, y = make_classification(
         n_samples=1000,
         n_features=20,

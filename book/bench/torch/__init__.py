@@ -149,6 +149,7 @@ func = types.SimpleNamespace(debug_unwrap=lambda tensor: tensor)
 _C = types.SimpleNamespace(_are_functorch_transforms_active=lambda: True)
 jit = types.SimpleNamespace(is_tracing=lambda: False, ignore=lambda f: f, export=lambda f: f, unused=lambda f: f)
 testing = types.SimpleNamespace()
+random = types.SimpleNamespace(fork_rng=_make.fork_rng, manual_seed=manual_seed, initial_seed=initial_seed)
 
 from . import autograd, nn, optim  # noqa: E402 (they need the names above)
 from .nn.functional import (  # noqa: E402

@@ -1,13 +1,13 @@
 """The names that real torch has: what is among them and missing here is not on this page, the rest never was."""
 
 import functools
-import pathlib
+import pkgutil
 
 
 @functools.cache
 def _names():
     found = {}
-    text = pathlib.Path(__file__).with_name("names.txt").read_text()
+    text = pkgutil.get_data(__package__, "names.txt").decode()
     for line in text.splitlines():
         module, _, names = line.partition(": ")
         found[module] = frozenset(names.split())

@@ -142,7 +142,8 @@ def walk_back(outputs, seeds, retain):
             if key in found:
                 result = rounded([a + b for a, b in zip(found[key], result, strict=True)], target.dtype)
             found[key] = result
-        node.freed = not retain
+        if node.saved and not retain:
+            node.freed, node.saved, node.backward = True, (), None  # what it kept may keep it: no waiting for gc
     return found, order
 
 

@@ -1,6 +1,7 @@
 """Number by number: arithmetic, comparison and the functions of one number, with their slopes."""
 
 import math
+import operator
 
 from . import _numbers as N
 from ._make import get_default_dtype, kind_of
@@ -64,6 +65,9 @@ def gathered_back(g, shape, out):
     index = spread(shape, out)
     if index is None:
         return g
+    if shape == out[-len(shape) :]:  # a row added to every row
+        n = math.prod(shape)
+        return [sum(g[i::n], 0.0) for i in range(n)]
     found = [0.0] * math.prod(shape)
     for i, x in zip(index, g, strict=True):
         found[i] += x
@@ -87,7 +91,7 @@ def binary(name, label, f, slopes, saves="", kind_for=None, same_bool=True):
         common = result_type(a, b)
         kind = kind_for(common) if kind_for else common
         shape, where, x, y = flat_pair(a, b, kind)
-        values = [f(p, q) for p, q in zip(x, y)]  # noqa: B905 (of one length, and called thousands of times)
+        values = list(map(f, x, y))
         if kind is not N.float64:
             values = N.STORE[kind](values)
         result = _wrap(values, shape, kind, where)
@@ -99,7 +103,7 @@ def binary(name, label, f, slopes, saves="", kind_for=None, same_bool=True):
 
         def slope(g):
             return [
-                gathered_back([s(*n) for n in zip(g, x, y, values)], t.shape, shape)  # noqa: B905
+                gathered_back(g if s is _same else list(map(s, g, x, y, values)), t.shape, shape)
                 for t, s in zip((a, b), slopes, strict=True)
                 if isinstance(t, Tensor)
             ]
@@ -164,19 +168,21 @@ def _tie(g, x, y, r, first):
     return g / 2 if x == y else g * ((r == x) if first else (r == y))
 
 
-add = binary("add", "Add", lambda x, y: x + y, (lambda g, *_: g, lambda g, *_: g))
-sub = binary("sub", "Sub", lambda x, y: x - y, (lambda g, *_: g, lambda g, *_: -g), kind_for=_not_bool)
+def _same(g, *_):
+    return g
+
+
+add = binary("add", "Add", operator.add, (_same, _same))
+sub = binary("sub", "Sub", operator.sub, (_same, lambda g, *_: -g), kind_for=_not_bool)
 mul = binary(
-    "mul", "Mul", lambda x, y: x * y, (lambda g, x, y, r: g * y, lambda g, x, y, r: g * x), "xy"
+    "mul", "Mul", operator.mul, (lambda g, x, y, r: g * y, lambda g, x, y, r: g * x), "xy"
 )  # fmt: skip
 true_div = binary(
     "div", "Div", N.div,
     (lambda g, x, y, r: N.div(g, y), lambda g, x, y, r: -g * N.div(N.div(x, y), y)), "xy", kind_for=_floating,
 )  # fmt: skip
 floor_divide = binary("floor_divide", "FloorDivide", _floor_div, (_no_slope, _no_slope))
-remainder = binary(
-    "remainder", "Remainder", _remainder, (lambda g, *_: g, lambda g, x, y, r: -g * _floor_div(x, y)), "xy"
-)
+remainder = binary("remainder", "Remainder", _remainder, (_same, lambda g, x, y, r: -g * _floor_div(x, y)), "xy")
 _pow = binary("pow", "Pow", _power, (_pow_slope_x, _pow_slope_y), "xyr")
 maximum = binary(
     "maximum", "Maximum", N.larger,
@@ -280,7 +286,7 @@ def unary(name, label, f, slope, saves="x", floats=True):
             raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
         kind = _floating(input.dtype) if floats else input.dtype
         x = input._v() if input.dtype.kind == 2 or not floats else [float(v) for v in input._v()]
-        values = [f(v) for v in x]
+        values = list(map(f, x))
         if kind is not N.float64:
             values = N.STORE[kind](values)
         result = _wrap(values, input.shape, kind, input.device)
@@ -288,7 +294,7 @@ def unary(name, label, f, slope, saves="x", floats=True):
             return result
         return recorded(
             result, label, (input,),
-            lambda g: [[slope(*n) for n in zip(g, x, values)]],  # noqa: B905
+            lambda g: [list(map(slope, g, x, values))],
             [input] if saves == "x" else [result] if saves == "r" else [],
         )  # fmt: skip
 

@@ -1,5 +1,7 @@
 """Making tensors: from numbers, from rules, and from torch's own stream of random numbers."""
 
+import contextlib
+import functools
 import math
 import random
 
@@ -12,6 +14,7 @@ from ._tensor import Tensor, _wrap, op
 from ._views import sizes
 
 _default = [N.float32]
+MOST = 4_000_000  # numbers in one tensor
 
 
 def get_default_dtype():
@@ -98,7 +101,9 @@ def full(size, fill_value, *, dtype=None, device=None, requires_grad=False, out=
     if any(n < 0 for n in shape):
         bad = next(n for n in shape if n < 0)
         raise RuntimeError(f"Trying to create tensor with negative dimension {bad}: {list(shape)}")
-    values = N.STORE[kind]([fill_value]) * math.prod(shape)
+    if (most := math.prod(shape)) > MOST:
+        raise MemoryError(f"a tensor of {most:,} numbers; this page holds {MOST:,} in one")
+    values = N.STORE[kind]([fill_value]) * most
     return _finish(_wrap(values, shape, kind, _place(device)), requires_grad)
 
 
@@ -185,6 +190,15 @@ def eye(n, m=None, *, dtype=None, device=None, requires_grad=False):
 # ---- random numbers: the same ones that torch gives for the same seed
 
 
+@functools.lru_cache(100)
+def _first_state(number):
+    """The Mersenne twister's state for a seed: 624 numbers and a place."""
+    state = [number]
+    for i in range(1, 624):
+        state.append((1812433253 * (state[-1] ^ state[-1] >> 30) + i) & 0xFFFFFFFF)
+    return (*state, 624)
+
+
 class Generator:
     """torch's stream of random numbers on the CPU: a Mersenne twister, started its way."""
 
@@ -193,12 +207,8 @@ class Generator:
         self.manual_seed(67280421310721)
 
     def manual_seed(self, seed):
-        seed = int(seed)
-        self._seed, self._next = seed, None
-        state = [seed & 0xFFFFFFFF]
-        for i in range(1, 624):
-            state.append((1812433253 * (state[-1] ^ state[-1] >> 30) + i) & 0xFFFFFFFF)
-        self._twister.setstate((3, (*state, 624), None))
+        self._seed, self._next = int(seed), None
+        self._twister.setstate((3, _first_state(self._seed & 0xFFFFFFFF), None))
         return self
 
     def initial_seed(self):
@@ -267,6 +277,19 @@ def seed():
 
 def initial_seed():
     return default_generator.initial_seed()
+
+
+@contextlib.contextmanager
+def fork_rng(devices=(), enabled=True):
+    """What is drawn inside leaves the stream as it was."""
+    one = default_generator
+    kept = one._twister.getstate(), one._seed, one._next
+    try:
+        yield
+    finally:
+        if enabled:
+            one._twister.setstate(kept[0])
+            one._seed, one._next = kept[1:]
 
 
 def _random(draw, shape, kind, options):

@@ -130,14 +130,16 @@ def binary_cross_entropy_with_logits(
     if pos_weight is None:
         loss = _bce_with_logits(x, target)
     else:
-        loss = (1 - target) * x - (1 + (pos_weight - 1) * target) * E.log_sigmoid(x) - (1 - target) * x + (
-            1 - target) * x  # fmt: skip
+        loss = (1 - target) * x - (1 + (pos_weight - 1) * target) * E.log_sigmoid(x)
     return _reduced(loss if weight is None else loss * weight, reduction)
 
 
 def _bce_with_logits(x, target):
     a, y = x._v(), target._v()
-    values = N.rounded([(1 - t) * v - _log_sigmoid(v) for v, t in zip(a, y, strict=True)], x.dtype)
+    # Rounded at each step, as torch does: in float32 a confident no keeps only a digit or two of its loss.
+    logs = N.rounded([_log_sigmoid(v) for v in a], x.dtype)
+    rest = N.rounded([(1 - t) * v for v, t in zip(a, y, strict=True)], x.dtype)
+    values = N.rounded([r - s for r, s in zip(rest, logs, strict=True)], x.dtype)
 
     def back(g):
         slopes = [h * (N.sigmoid(v) - t) for h, v, t in zip(g, a, y, strict=True)]
