@@ -21,12 +21,13 @@ from tqdm import tqdm
 
 SITE = ROOT / "_build" / "html"
 STYLE = (Path(__file__).parent / "paper.css").read_text("utf-8")
-LEFT_OUT = ("book/api",)
+LEFT_OUT = ("book/api", "book/questions")  # the chapters ask the questions
 SIZES = ("A4", "Letter")
 # What is for a screen only: scripts, handles, folded set-up code, ways to run a cell, icons and thumbnails of links.
 FURNITURE = (
     "script, style, .headerlink, .tag_hide-input > details, .tag_remove-input, button, link, .needs-python > p, "
-    "svg, .sd-summary-state-marker"
+    "svg, .sd-summary-state-marker, details:is(.reveal, .room) > summary, .run-it, "
+    "table.printed:has(svg) thead th:last-child, table.printed td:has(> svg)"
 )
 
 
