@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from focal_lib import focal_loss, sigmoid_focal_loss
 from focal_lib.bugs import CATALOGUE
 from focal_lib.lab import stored_runs as evidence
+from focal_lib.lab.curves import per_example
 from focal_lib.lab.data import inverse_frequency, load_example
 from focal_lib.lab.sweep import sweep
 from focal_lib.lab.training import make_model, training_steps
@@ -114,6 +115,25 @@ def test_gamma_zero_of_source_002_is_a_quarter():
 def test_source_002_refuses_class_indices():
     with pytest.raises((ValueError, RuntimeError)):
         CATALOGUE["binary_scalar_alpha"].loss(torch.zeros(4, 2), torch.tensor([0, 1, 1, 0]))
+
+
+def test_at_a_minimum_each_of_two_classes_owns_half():
+    """Softmax regression, trained to its minimum: the bias makes the sum of p - y, with weights or without, zero."""
+    example = load_example()
+    x, y = example.x_train.double(), example.y_train
+    for alpha in (None, inverse_frequency(y).double()):
+        layer = torch.nn.Linear(20, 2, dtype=torch.float64)
+        optimizer = torch.optim.LBFGS(layer.parameters(), max_iter=500, line_search_fn="strong_wolfe")
+
+        def closure(layer=layer, optimizer=optimizer, alpha=alpha):
+            optimizer.zero_grad()
+            loss = focal_loss(layer(x), y, alpha, gamma=0)
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        size = per_example(layer(x).detach(), y, alpha=alpha, gamma=0)[2]
+        assert size[y == 1].sum() / size.sum() == pytest.approx(0.5, abs=1e-4)
 
 
 def test_one_alpha_for_all_is_a_learning_rate():

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from focal_lib.bugs import CATALOGUE
-from focal_lib.lab.curves import curve
+from focal_lib.lab.curves import curve, per_example
 from focal_lib.lab.data import inverse_frequency, load_example
 from focal_lib.lab.stored_runs import average, difference, interval
 from focal_lib.lab.sweep import sweep
@@ -95,6 +95,23 @@ def focal_to_cross_entropy(p_t):
     return [f"{(a / b).item():.3f}" for a, b in zip(curve(p_t, 2.0), curve(p_t, 0.0), strict=True)]
 
 
+def class_weight_sums():
+    """For each class of the example, its weight N / count added up over its examples."""
+    y = load_example().y_train
+    return " and ".join(f"{total:.0f}" for total in (inverse_frequency(y) * y.bincount()).tolist())
+
+
+def minority_share(alpha):
+    """The minority's share of the gradient of (weighted) cross-entropy, on the example's untrained network."""
+    example = load_example()
+    y = example.y_train
+    weights = inverse_frequency(y) if alpha else None
+    with torch.no_grad():
+        logits = make_model(0)(example.x_train)
+    size = per_example(logits, y, alpha=weights, gamma=0)[2]
+    return f"{100 * size[y == 1].sum() / size.sum():.0f} %"
+
+
 def gradient_crossing():
     """(the p_t below which focal loss's gradient exceeds cross-entropy's, the largest ratio), for gamma 2."""
     p_t = torch.linspace(0.001, 0.999, 99_801, dtype=torch.float64)
@@ -128,9 +145,9 @@ def stored(name):
 NAMESPACE = {
     f.__name__: f
     for f in (
-        average, detection_runs, difference, disagreements, falling_runs, focal_to_cross_entropy,
+        average, class_weight_sums, detection_runs, difference, disagreements, falling_runs, focal_to_cross_entropy,
         gamma_zero_of_source_002, gradient_cosine, gradient_crossing, inverse_frequency, load_example,
-        loss_of_one_example, text_runs, weight_inside_acts_like, len,
+        loss_of_one_example, minority_share, text_runs, weight_inside_acts_like, len,
     )
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ from .parts import cross_entropy, focus, pick, reduced
     title="Class weights inside the exponent",
     source=(
         f"the question in {SOURCE_1}; gokulprasadthekkel/pytorch-multi-class-focal-loss#1 (2021), "
-        "marcdcfischer/PUNet#1 (2023), a review of pytorch/vision#7760 (2023)"
+        "a review of pytorch/vision#7760 (2023)"
     ),
     symptom="A weight of 4 acts like far more than 4 on examples that the model already gets right.",
     hides="Without weights, and at gamma = 0, it is correct.",
