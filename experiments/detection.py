@@ -10,16 +10,14 @@ and 1, but with gamma 2 some runs do not learn at all; 0.01 serves all. One shor
 core. Runs are kept in .cache/detection, so that an interrupted script resumes.
 """
 
-import argparse
-import os
+import sys
 from functools import partial
 from itertools import chain, product
 from pathlib import Path
 
 import pandas as pd
 import torch
-from joblib import Memory, Parallel, delayed
-from tqdm import tqdm
+from joblib import Memory
 
 from focal_lib import sigmoid_focal_loss
 from focal_lib.lab.detection import (
@@ -34,6 +32,9 @@ from focal_lib.lab.detection import (
 from focal_lib.widgets import CellLoss
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+from experiments.many_seeds import finished, options, run_all  # noqa: E402
+
 OUT = ROOT / "focal_lib" / "results" / "detection.csv.gz"
 SHARES = "detection_shares.csv"
 COLUMNS = ["loss", "gamma", "alpha", "seed", "metric", "value"]
@@ -89,19 +90,10 @@ def shares(seed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=10, help="number of seeds, from 1 (default: %(default)s)")
-    parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=OUT, help="default: %(default)s")
-    arguments = parser.parse_args()
-    if arguments.seeds < 1:
-        parser.error(f"--seeds must be at least 1, got {arguments.seeds}.")
-    os.environ["TQDM_DISABLE"] = "1"  # in the workers: one bar for all runs, not one for each
-    work = [delayed(run)(*setting, seed) for seed in range(1, arguments.seeds + 1) for setting in RUNS]
-    rows = list(tqdm(Parallel(arguments.jobs, return_as="generator")(work), total=len(work), unit="run"))
-    pd.DataFrame(rows, columns=COLUMNS).to_csv(arguments.out, index=False, compression={"method": "gzip", "mtime": 0})
-    work = [delayed(shares)(seed) for seed in range(arguments.seeds)]
-    rows = list(tqdm(Parallel(arguments.jobs, return_as="generator")(work), total=len(work), unit="training"))
+    arguments = options(__doc__, OUT, "from 1")
+    work = [(*setting, seed) for seed in range(1, arguments.seeds + 1) for setting in RUNS]
+    finished(run_all(run, work, arguments), COLUMNS, arguments.out)
+    rows = run_all(shares, [(seed,) for seed in range(arguments.seeds)], arguments)
     table = pd.DataFrame(chain.from_iterable(rows), columns=["seed", "gamma", "part", "share"])
     table.to_csv(arguments.out.with_name(SHARES), index=False)
 

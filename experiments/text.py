@@ -8,19 +8,16 @@ that losses can be compared in pairs. One run takes about 12 seconds on one core
 kept in .cache/text, so that an interrupted script resumes.
 """
 
-import argparse
-import os
+import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F
-from joblib import Memory, Parallel, delayed
+from joblib import Memory
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.class_weight import compute_class_weight
-from tqdm import tqdm
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from focal_lib import focal_loss
@@ -28,6 +25,9 @@ from focal_lib.bugs import CATALOGUE
 from focal_lib.lab.text import LABELS, NoteClassifier, encode, fine_tune, load_notes, predict, scores
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+from experiments.many_seeds import finished, options, run_all  # noqa: E402
+
 OUT = ROOT / "focal_lib" / "results" / "text.csv.gz"
 SEEN = "text_seen.csv"
 COLUMNS = ["loss", "gamma", "alpha", "seed", "metric", "value"]
@@ -139,27 +139,15 @@ def scored(name, gamma, alpha, seed, log_p, test):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=10, help="number of seeds, from 0 (default: %(default)s)")
-    parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=OUT, help="default: %(default)s")
-    parser.add_argument("--seen", action="store_true", help=f"write {SEEN} only")
-    arguments = parser.parse_args()
-    if arguments.seeds < 1:
-        parser.error(f"--seeds must be at least 1, got {arguments.seeds}.")
-    os.environ["TQDM_DISABLE"] = "1"  # in the workers: one bar for all runs, not one for each
-    work = [delayed(seen)(name, seed) for seed in range(arguments.seeds) for name in ("nll", "weighted nll")]
-    done = Parallel(arguments.jobs, return_as="generator")(work)
-    rows = [row for rows in tqdm(done, total=len(work), unit="run") for row in rows]
-    columns = ["loss", "seed", "notes", "metric", "value"]
-    pd.DataFrame(rows, columns=columns).to_csv(arguments.out.with_name(SEEN), index=False)
-    if arguments.seen:
-        return
-    work = [delayed(run)(name, seed) for seed in range(arguments.seeds) for name in LOSSES]
-    done = Parallel(arguments.jobs, return_as="generator")(work)
-    rows = [row for rows in tqdm(done, total=len(work), unit="run") for row in rows]
+    arguments = options(__doc__, OUT, "from 0")
+    work = [(name, seed) for seed in range(arguments.seeds) for name in ("nll", "weighted nll")]
+    rows = [row for rows in run_all(seen, work, arguments) for row in rows]
+    table = pd.DataFrame(rows, columns=["loss", "seed", "notes", "metric", "value"])
+    table.to_csv(arguments.out.with_name(SEEN), index=False)
+    work = [(name, seed) for seed in range(arguments.seeds) for name in LOSSES]
+    rows = [row for rows in run_all(run, work, arguments) for row in rows]
     rows += [row for seed in range(arguments.seeds) for row in bag_of_words(seed)]
-    pd.DataFrame(rows, columns=COLUMNS).to_csv(arguments.out, index=False, compression={"method": "gzip", "mtime": 0})
+    finished(rows, COLUMNS, arguments.out)
 
 
 if __name__ == "__main__":

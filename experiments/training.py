@@ -11,17 +11,22 @@ Threshold   "tuned_threshold": the cross-entropy run itself, with another thresh
 Training    200 seeds, full batch, Adam (learning rate 0.001) and SGD (0.1), scored after 100 and 500 updates.
 Long runs   "--long": what lasts. Cross-entropy and focal loss (gamma 2), with and without weights, Adam, 40 seeds,
             scored after 1 000 and 2 000 updates; in long_runs.csv.gz.
+Own rates   "--own-rates": does the common learning rate decide? The losses of OWN, Adam, 100 updates, each at the one
+            of RATES with the best mean balanced accuracy over 20 tuning seeds, whose problems are not scored. The
+            file own_rates.csv.gz calls this optimizer "adam, own rate".
+Repairs     "--repairs": what brings the probabilities back. Cross-entropy and focal loss (gamma 2), Adam, 40 seeds on
+            resampled data, after 100 to 2 000 updates: as they are, after the closed form of the way back, and with a
+            temperature. Half of each test set chooses the temperature; the other half is scored; in repairs.csv.gz.
 Test set    scored once for each run. Nothing is chosen by looking at it: all of the above was fixed before.
 
-The file is tidy, one score a row, rounded to three decimals. Rows are sorted by value within a metric, and the
-compressor looks back only 512 bytes: this is what makes the file small. Trained runs are kept in .cache/evidence
+One run a row, its scores rounded to three decimals. Trained runs are kept in .cache/evidence
 until the code of this script changes, so that an interrupted run resumes.
 """
 
 import argparse
+import gzip
 import platform
 import time
-import zlib
 from pathlib import Path
 
 import joblib
@@ -35,8 +40,9 @@ from sklearn.metrics import roc_curve
 from sklearn.model_selection import StratifiedKFold
 from tqdm import tqdm
 
+from focal_lib.lab.calibration import temperature, way_back
 from focal_lib.lab.data import Example, load_example
-from focal_lib.lab.scores import evaluate, reliability
+from focal_lib.lab.scores import evaluate, reliability, score_runs
 from focal_lib.lab.sweep import sweep
 
 ROOT = Path(__file__).parent.parent
@@ -73,6 +79,9 @@ TRAINS_LIKE = {
 LONG_LOSSES = [
     (loss, gamma, alpha) for loss, gamma, alpha in LOSSES if (loss, gamma) in {("cross_entropy", 0), ("focal", 2)}
 ]
+
+OWN = [*LONG_LOSSES, ("focal", 1, "none"), ("focal", 1, "inverse_frequency"), ("sampler", 0, "none")]
+RATES, TUNING_SEEDS = (0.0003, 0.001, 0.003, 0.01, 0.03), range(1000, 1020)
 
 memory = joblib.Memory(ROOT / ".cache" / "evidence", verbose=0)
 
@@ -153,14 +162,11 @@ def rows(data, loss, gamma, alpha, optimizer, seeds=SEEDS, scored=SCORED, checkp
 
 
 def write(frame, path, header):
-    """Compressed CSV with a header of comments; the same frame gives the same bytes."""
-    frame = frame.assign(value=frame.value.round(3))
-    keys = [name for name in COLUMNS if name not in ("seed", "value")]
-    order = frame.groupby(keys, sort=False).ngroup()
-    frame = frame.assign(order=order).sort_values(["order", "value", "seed"]).drop(columns="order")
-    text = header + frame.to_csv(index=False, float_format="%.3f", lineterminator="\n")
-    compressor = zlib.compressobj(9, zlib.DEFLATED, 16 + 9, 9)  # 16: gzip; 9: a window of 2**9 bytes
-    path.write_bytes(compressor.compress(text.encode()) + compressor.flush())
+    """Compressed CSV with a header of comments, one run a row; the same frame gives the same bytes."""
+    runs = frame.pivot(index=COLUMNS[:-2], columns="metric", values="value")[METRICS]
+    first = frame.drop_duplicates(COLUMNS[:-2]).set_index(COLUMNS[:-2]).index
+    text = header + runs.reindex(first).reset_index().to_csv(index=False, float_format="%.3f", lineterminator="\n")
+    path.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
 
 
 def live_view(optimizers=("adam", "sgd"), seeds=SEEDS, scored=SCORED, checkpoints=CHECKPOINTS):
@@ -196,7 +202,7 @@ def live_view(optimizers=("adam", "sgd"), seeds=SEEDS, scored=SCORED, checkpoint
 
 def header():
     return (
-        "# One score of one trained run a row; the protocol is described in experiments/training.py.\n"
+        "# One trained run a row; the protocol is described in experiments/training.py.\n"
         f"# torch {torch.__version__}, scikit-learn {sklearn.__version__}, Python {platform.python_version()}, CPU\n"
     )
 
@@ -212,14 +218,68 @@ def long_runs():
     )
 
 
+def scores_at(rate, data, loss, gamma, alpha, seeds):
+    """Scores of each seed after 100 updates of Adam at one learning rate, as a data frame, a column each."""
+    done = sweep(
+        loss, seeds, data=data, gamma=float(gamma), alpha=alpha, learning_rate=rate, epochs=SCORED[0], progress=False
+    )
+    found = [evaluate(z, example.y_test) for z, example in zip(done.logits(), done.examples, strict=True)]
+    return pd.DataFrame(found, columns=METRICS).assign(seed=list(seeds))
+
+
+def own_rates(seeds=SEEDS, tuning_seeds=TUNING_SEEDS):
+    """Write own_rates.csv.gz."""
+    parts = []
+    for kind in tqdm(OWN, unit="loss"):
+        tuned = {r: scores_at(r, "resampled", *kind, tuning_seeds)["balanced_accuracy"].mean() for r in RATES}
+        rate = max(tuned, key=tuned.get)
+        keys = dict(zip(("loss", "gamma", "alpha"), kind, strict=True))
+        for data in ("fixed", "resampled"):
+            part = scores_at(rate, data, *kind, seeds)
+            parts.append(part.assign(**keys, data=data, optimizer="adam, own rate", epochs=SCORED[0], rate=rate))
+    frame = pd.concat(parts)[[*COLUMNS[:-2], "rate", *METRICS]]
+    text = header() + frame.to_csv(index=False, float_format="%.4g", lineterminator="\n")
+    (RESULTS / "own_rates.csv.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+
+
+def repairs(seeds=LONG_SEEDS, scored=(*SCORED, *LONG_SCORED)):
+    """Write repairs.csv.gz: one Brier score, ECE and mean confidence of one network a row."""
+    parts = []
+    for loss, gamma in (("cross_entropy", 0.0), ("focal", 2.0)):
+        _, logits = runs("resampled", loss, gamma, "none", "adam", list(seeds), scored, None, False)
+        y = torch.stack([example.y_test for example in examples_of("resampled", seeds)])
+        half = y.shape[1] // 2
+        for epoch, z in logits.items():
+            z = z.double()
+            warm = temperature(z[:, :half], y[:, :half])[:, None, None]
+            repaired = {
+                "none": z.softmax(2),
+                "way back": way_back(z.softmax(2), gamma),
+                "temperature": (z / warm).softmax(2),
+            }
+            for repair, p in repaired.items():
+                p, truth = p[:, half:], y[:, half:]
+                table = {"seed": list(seeds), "brier": score_runs(p, truth, only=("brier",))["brier"]}
+                bins = [reliability(one[:, 1].numpy(), labels) for one, labels in zip(p, truth, strict=True)]
+                table["ece"] = [np.nansum(n * abs(said - seen)) / n.sum() for n, said, seen in bins]
+                table["too_sure"] = (p.amax(2) - (p.argmax(2) == truth).double()).mean(1)
+                parts.append(pd.DataFrame(table).assign(loss=loss, epochs=epoch, repair=repair))
+    frame = pd.concat(parts)[["loss", "epochs", "repair", "seed", "brier", "ece", "too_sure"]]
+    text = header() + frame.to_csv(index=False, float_format="%.4f", lineterminator="\n")
+    (RESULTS / "repairs.csv.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processes", type=int, default=-1, help="joblib processes; -1: one for each core")
     parser.add_argument("--long", action="store_true", help="the long runs alone")
+    parser.add_argument("--repairs", action="store_true", help="the repaired probabilities alone")
+    parser.add_argument("--own-rates", action="store_true", help="the runs at each loss's own learning rate alone")
     arguments = parser.parse_args()
-    if arguments.long:
+    alone = [part for part in (long_runs, repairs, own_rates) if vars(arguments)[part.__name__.removesuffix("_runs")]]
+    if alone:
         with joblib.parallel_config("loky", n_jobs=arguments.processes):
-            long_runs()
+            alone[0]()
         return
     start = time.monotonic()
     configurations = [

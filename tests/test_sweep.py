@@ -133,6 +133,40 @@ def test_a_progress_bar_counts_the_seeds(capsys):
     assert "3/3" in capsys.readouterr().err
 
 
+def not_finite(example):
+    x = example.x_train.clone()
+    x[3, 7] = float("nan")
+    return Example(x_train=x, y_train=example.y_train, x_test=example.x_test, y_test=example.y_test)
+
+
+def three_classes(example):
+    """The example with every third point of class 0 called class 2."""
+    y_train, y_test = (
+        torch.where((y == 0) & (torch.arange(len(y)) % 3 == 0), 2, y) for y in (example.y_train, example.y_test)
+    )
+    return Example(x_train=example.x_train, y_train=y_train, x_test=example.x_test, y_test=y_test)
+
+
+@pytest.mark.parametrize("alpha", ["none", "inverse_frequency"])
+def test_any_number_of_classes_any_rate_any_size(example, alpha):
+    """The same run written down plainly, and a loss of each example as the loss of their mean."""
+    data, model = three_classes(example), make_model(1, hidden=8, classes=3)
+    weights = inverse_frequency(data.y_train) if alpha == "inverse_frequency" else None
+    adam, expected = torch.optim.Adam(model.parameters(), lr=0.02), []
+    for _ in range(5):
+        loss = focal_loss(model(data.x_train), data.y_train, weights)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        expected.append(loss.item())
+    options = {"data": data, "learning_rate": 0.02, "hidden": 8, "epochs": 5}
+    done = quiet_sweep("focal", [0, 1], alpha=alpha, **options)
+    torch.testing.assert_close(done.losses[1], torch.tensor(expected), rtol=0, atol=1e-5)
+    assert done.logits().shape == (2, 200, 3)
+    each = quiet_sweep(partial(focal_loss, alpha=weights, reduction="none"), [0, 1], per_example=True, **options)
+    torch.testing.assert_close(each.losses, done.losses, rtol=0, atol=1e-5)
+
+
 def one_class(example, part):
     labels = {"y_train": example.y_train, "y_test": example.y_test}
     labels[part] = torch.zeros_like(labels[part])
@@ -152,6 +186,11 @@ def one_class(example, part):
         ({"data": [load_example()] * 3}, "one Example for each of the 2 seeds, got 3"),
         ({"data": one_class(load_example(), "y_train")}, r"the training set must hold both classes 0 and 1, got \[0\]"),
         ({"data": one_class(load_example(), "y_test")}, r"the test set must hold both classes 0 and 1, got \[0\]"),
+        (
+            {"data": not_finite(load_example())},
+            "the training set must hold finite features, got nan in example 3, feature 7",
+        ),
+        ({"learning_rate": 0.0}, "learning_rate must be a finite number above 0, got 0.0"),
         ({"seeds": []}, "seeds must hold at least one seed, got none"),
         ({"checkpoints": [9]}, r"checkpoints must lie in 1 to 5, the number of epochs; got \[9\]"),
     ],

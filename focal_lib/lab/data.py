@@ -9,7 +9,7 @@ __all__ = ["Example", "inverse_frequency", "load_example"]
 
 @dataclass(frozen=True)
 class Example:
-    """Features are float32 of shape (N, 20), labels int64 of shape (N,)."""
+    """Features are float32 of shape (N, features), 20 in the example; labels int64 of shape (N,)."""
 
     x_train: torch.Tensor
     y_train: torch.Tensor

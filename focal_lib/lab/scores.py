@@ -1,9 +1,13 @@
 """What a classifier is worth on data it has not seen, and how far its probabilities can be believed."""
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from sklearn import metrics
 
-__all__ = ["evaluate", "reliability"]
+from .calibration import calibration_slope
+
+__all__ = ["evaluate", "reliability", "score_runs"]
 
 
 def evaluate(logits, target, threshold=0.5):
@@ -57,3 +61,51 @@ def reliability(p1, target, bins=10):
         predicted = np.bincount(index, np.ravel(p1), bins) / count
         observed = np.bincount(index, np.ravel(target), bins) / count
     return count, predicted, observed
+
+
+def score_runs(p, target, answers=None, only=None):
+    """Scores of many runs at once: a dict of float64 tensors of shape (runs,).
+
+    ``balanced_accuracy``; ``macro_f1``; ``auc``, the mean of each class against the rest;
+    ``brier``, the squared error of the probabilities, summed over the classes and halved, which for two classes is
+    that of class 1; ``slope``, see :func:`focal_lib.lab.calibration.calibration_slope`; ``slope_miss``, the size of its
+    natural logarithm: 0 is right, and twice or half the right slope count alike.
+
+    Args:
+        p: probabilities of shape (runs, N, C). target: int64 labels of shape (runs, N), each class in each run.
+        answers: int64 answers of shape (runs, N); None takes the likeliest class.
+        only: names of the scores to compute; None computes all.
+
+    Raises:
+        ValueError: a probability that is not finite, a run whose labels lack a class.
+
+    Explained in chapter 10.
+    """
+    p, one_hot = p.double(), F.one_hot(target, p.shape[-1]).double()
+    count = one_hot.sum(1)
+    if not p.isfinite().all() or not (count > 0).all():
+        raise ValueError("each run needs finite probabilities and examples of each class.")
+    said = F.one_hot(p.argmax(-1) if answers is None else answers, p.shape[-1]).double()
+    hits = (said * one_hot).sum(1)
+    ways = {
+        "balanced_accuracy": lambda: (hits / count).mean(-1),
+        "macro_f1": lambda: (2 * hits / (said.sum(1) + count)).mean(-1),
+        "auc": lambda: _auc(p, one_hot),
+        "brier": lambda: (p - one_hot).square().sum(-1).mean(-1) / 2,
+        "slope": lambda: calibration_slope(p, target),
+        "slope_miss": lambda: calibration_slope(p, target).log().abs(),
+    }
+    return {name: ways[name]() for name in (ways if only is None else only)}
+
+
+def _auc(p, one_hot):
+    """Mean over the classes of the area under the ROC curve, (runs,), from ranks; ties count half."""
+    order = p.argsort(1)
+    ordered, hit = p.gather(1, order), one_hot.gather(1, order)
+    place = torch.arange(1.0, p.shape[1] + 1, dtype=torch.float64)[:, None].expand_as(ordered)
+    new = F.pad(ordered.diff(dim=1) != 0, (0, 0, 1, 0), value=True)
+    group = new.cumsum(1) - 1
+    total, size = (torch.zeros_like(ordered).scatter_add_(1, group, one) for one in (place, torch.ones_like(place)))
+    rank = (total / size.clamp(min=1)).gather(1, group)
+    positive, n = one_hot.sum(1), p.shape[1]
+    return (((rank * hit).sum(1) - positive * (positive + 1) / 2) / (positive * (n - positive))).mean(-1)

@@ -6,14 +6,19 @@ from importlib.resources import as_file, files
 
 import numpy as np
 import pandas as pd
-from scipy.stats import bootstrap
+from scipy import stats
 
-__all__ = ["Interval", "average", "calibration", "difference", "load", "load_curves", "scores"]
+__all__ = [
+    "Interval", "average", "calibration", "difference", "interval", "load", "load_curves", "not_below", "own_rates",
+    "repaired", "scores",
+]  # fmt: skip
+
+FEW = 30  # up to so many numbers, the bootstrap's interval is too short: of ten, it covers 90 % and not 95
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over seeds and its bootstrap 95 % interval. A clear sign: the interval excludes 0."""
+    """A mean over seeds and its 95 % interval, see :func:`interval`. A clear sign: the interval excludes 0."""
 
     mean: float
     low: float
@@ -38,12 +43,41 @@ def load():
     files. Explained in chapter 05.
     """
     parts = []
-    for name in ("evidence.csv.gz", "long_runs.csv.gz"):  # 200 seeds to 500 epochs, 40 seeds to 2 000
-        with as_file(files("focal_lib") / "results" / name) as path:
-            parts.append(pd.read_csv(path, comment="#"))
-    frame = pd.concat(parts, ignore_index=True)
+    for name in ("evidence", "long_runs"):  # 200 seeds to 500 epochs, 40 to 2 000, 200 at tuned rates
+        parts.append(stored(name).drop(columns="rate", errors="ignore"))
+    runs = ["data", "loss", "gamma", "alpha", "optimizer", "epochs", "seed"]
+    frame = pd.concat(parts, ignore_index=True).melt(runs, var_name="metric")
     kinds = frame[["loss", "gamma", "alpha"]].drop_duplicates()
     return frame.merge(kinds.assign(name=[_name(*kind) for kind in kinds.itertuples(index=False)]))
+
+
+def stored(name):
+    """One stored table, as a data frame."""
+    with as_file(files("focal_lib") / "results" / f"{name}.csv.gz") as path:
+        return pd.read_csv(path, comment="#")
+
+
+def own_rates():
+    """The learning rate that was chosen for each loss, a dict; its runs have the optimizer "adam, own rate"."""
+    chosen = stored("own_rates").drop_duplicates(["loss", "gamma", "alpha"])
+    return {_name(row.loss, row.gamma, row.alpha): row.rate for row in chosen.itertuples()}
+
+
+def repaired(loss, repair, metric, epochs, beside=("cross_entropy", "none")):
+    """Mean of a score of repaired probabilities minus that of another, paired by seed, as :class:`Interval`.
+
+    Args:
+        loss: "cross_entropy" or "focal" (gamma 2), trained on resampled data.
+        repair: "none", "way back" or "temperature".
+        metric: "brier", "ece", or "too_sure": the mean confidence minus the share of right answers.
+        epochs: 100, 500, 1000 or 2000.
+        beside: the (loss, repair) to subtract; None subtracts nothing.
+
+    Explained in chapter 05.
+    """
+    table = stored("repairs").set_index(["loss", "repair", "epochs", "seed"])[metric]
+    one = table.loc[loss, repair, epochs]
+    return interval(one if beside is None else one - table.loc[(*beside, epochs)])
 
 
 @cache
@@ -100,9 +134,37 @@ def difference(first, second, metric, **which):
     return interval(scores(first, metric, **which) - scores(second, metric, **which))
 
 
+def not_below(first, second, metric, **which):
+    """How often a run of first reaches at least the score of a run of second with another seed, a share.
+
+    With first equal to second it is the yardstick: two correct runs, compared as if one were suspected. ``which`` as in
+    :func:`scores`.
+    """
+    one, other = (scores(name, metric, **which).to_numpy() for name in (first, second))
+    pairs = one[:, None] >= other
+    np.fill_diagonal(pairs, False)  # the same seed is no second run
+    return float(pairs.sum() / (pairs.size - len(one)))
+
+
 def interval(values):
-    """Mean and bootstrap percentile interval of one number a seed; the same numbers give the same interval."""
+    """Mean and 95 % interval of one number a seed; the same numbers give the same interval.
+
+    Up to 30 numbers it is Student's t interval, above that the bootstrap's percentile interval. It covers what changes
+    from seed to seed and nothing else: not the choice of the task, the network or the learning rate.
+
+    Raises:
+        ValueError: fewer than two numbers, or one that is not finite.
+    """
     values = np.asarray(values, dtype=float)
+    if len(values) < 2 or not np.isfinite(values).all():
+        raise ValueError(
+            f"an interval needs at least two finite numbers, got {len(values)}, of which "
+            f"{np.isfinite(values).sum()} are finite."
+        )
+    mean = values.mean()
+    if len(values) <= FEW:
+        half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
+        return Interval(float(mean), float(mean - half), float(mean + half), len(values))
     generator = np.random.default_rng(0)
-    low, high = bootstrap((values,), np.mean, method="percentile", rng=generator).confidence_interval
-    return Interval(float(values.mean()), float(low), float(high), len(values))
+    low, high = stats.bootstrap((values,), np.mean, method="percentile", rng=generator).confidence_interval
+    return Interval(float(mean), float(low), float(high), len(values))

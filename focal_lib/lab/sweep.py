@@ -1,5 +1,6 @@
 """Train the example's network for many seeds at once."""
 
+import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,7 +18,8 @@ from .training import OPTIMIZERS, check_device, check_epochs, make_model
 
 __all__ = ["Sweep", "sweep"]
 
-SEEDS_PER_BLOCK = 16  # the hidden layer of 16 seeds, 16 x 800 x 64 float32, is 3.3 MB and stays in the cache
+SEEDS_PER_BLOCK = 16  # the hidden layer of 16 seeds, 16 x 800 x 64 float32, is 3.3 MB and stays in the cache;
+BLOCK = SEEDS_PER_BLOCK * 800 * 64  # of smaller data and networks, as many seeds as have a layer of that size
 
 
 @dataclass
@@ -34,10 +36,10 @@ class Sweep:
     examples: list
 
     def logits(self, x=None, epoch=None):
-        """Logits of every seed, shape (seeds, N, 2).
+        """Logits of every seed, shape (seeds, N, C).
 
         Args:
-            x: features (N, 20); None takes each seed's own test set.
+            x: features (N, features); None takes each seed's own test set.
             epoch: one of the checkpoints; None takes the last.
         """
         if x is None:
@@ -54,6 +56,9 @@ def sweep(
     gamma=2.0,
     alpha="none",
     optimizer="adam",
+    learning_rate=None,
+    hidden=64,
+    per_example=False,
     epochs=100,
     checkpoints=(),
     device="cpu",
@@ -75,6 +80,9 @@ def sweep(
         gamma: for the focal loss and its bugs.
         alpha: "none", or "inverse_frequency" of each run's own training labels.
         optimizer: "adam" or "sgd", as in :func:`~focal_lib.lab.training.train`.
+        learning_rate: None takes 0.001 for Adam and 0.1 for SGD.
+        hidden: units of the hidden layer. Features and classes are the data's, the same for all seeds.
+        per_example: a criterion of one's own gives the loss of each example, to be averaged; this is faster.
         epochs: number of full-batch updates.
         checkpoints: epochs whose parameters are kept, besides the last.
         device: "cpu", "cuda", "mps"; None takes :func:`~focal_lib.lab.training.best_device`.
@@ -84,8 +92,9 @@ def sweep(
         :class:`Sweep`, on the CPU.
 
     Raises:
-        ValueError: an unknown name or device, a negative gamma, fewer than one epoch, a checkpoint outside the run,
-            no seeds, a training or test set that lacks a class.
+        ValueError: an unknown name or device, a negative gamma, a learning rate that is not positive, fewer than one
+            epoch, a checkpoint outside the run, no seeds, a training or test set that lacks a class or has a feature
+            that is not finite.
         FloatingPointError: a loss is no longer finite; the message names the seed and the epoch.
 
     Explained in chapter 05.
@@ -96,6 +105,8 @@ def sweep(
     check_epochs(epochs)
     check_choice(optimizer, OPTIMIZERS, "optimizer")
     check_choice(alpha, ("none", "inverse_frequency"), "alpha")
+    if learning_rate is not None and not 0 < learning_rate < math.inf:
+        raise ValueError(f"learning_rate must be a finite number above 0, got {learning_rate}.")
     if not callable(loss):
         check_choice(loss, ("cross_entropy", "focal", "sampler", *CATALOGUE), "loss")
     if not seeds:
@@ -103,8 +114,11 @@ def sweep(
     if any(not 1 <= epoch <= epochs for epoch in checkpoints):
         raise ValueError(f"checkpoints must lie in 1 to {epochs}, the number of epochs; got {list(checkpoints)}.")
     examples = _examples(data, seeds)
-    size = SEEDS_PER_BLOCK if device == "cpu" else len(seeds)
-    block = delayed(partial(_train_block, loss, gamma, alpha, optimizer, epochs, {*checkpoints, epochs}, device))
+    size = max(1, BLOCK // (len(examples[0].x_train) * hidden)) if device == "cpu" else len(seeds)
+    network = partial(make_model, features=examples[0].x_train.shape[1], hidden=hidden, classes=_classes(examples))
+    updater = partial(OPTIMIZERS[optimizer], **({} if learning_rate is None else {"lr": learning_rate}))
+    kind = (loss, gamma, alpha, per_example)
+    block = delayed(partial(_train_block, kind, network, updater, epochs, {*checkpoints, epochs}, device))
     blocks = Parallel(return_as="generator")(
         block(seeds[start : start + size], examples[start : start + size]) for start in range(0, len(seeds), size)
     )
@@ -129,28 +143,43 @@ def _examples(data, seeds):
     examples = [data] * len(seeds) if isinstance(data, Example) else list(data)
     if len(examples) != len(seeds):
         raise ValueError(f"data must hold one Example for each of the {len(seeds)} seeds, got {len(examples)}.")
+    classes = _classes(examples)
     for example in examples[:1] if isinstance(data, Example) else examples:
-        for part, y in (("training", example.y_train), ("test", example.y_test)):
-            if y.unique().tolist() != [0, 1]:
-                raise ValueError(f"the {part} set must hold both classes 0 and 1, got {y.unique().tolist()}.")
+        parts = {"training": (example.x_train, example.y_train), "test": (example.x_test, example.y_test)}
+        for part, (x, y) in parts.items():
+            if y.unique().tolist() != list(range(classes)):
+                wanted = "both classes 0 and 1" if classes == 2 else f"all classes 0 to {classes - 1}"
+                raise ValueError(f"the {part} set must hold {wanted}, got {y.unique().tolist()}.")
+            if not x.isfinite().all():
+                row, column = (~x.isfinite()).nonzero()[0].tolist()
+                raise ValueError(
+                    f"the {part} set must hold finite features, "
+                    f"got {x[row, column]} in example {row}, feature {column}."
+                )
     return examples
 
 
-def _train_block(loss, gamma, alpha, optimizer, epochs, checkpoints, device, seeds, examples):
+def _classes(examples):
+    return 1 + max(1, *(int(y.max()) for example in examples for y in (example.y_train, example.y_test) if len(y)))
+
+
+def _train_block(kind, network, optimizer, epochs, checkpoints, device, seeds, examples):
     """Train one block; returns its losses (seeds, epochs) and its parameters at the checkpoints."""
-    stacked, _ = stack_module_state([make_model(seed) for seed in seeds])
+    loss, gamma, alpha, per_example = kind
+    stacked, _ = stack_module_state([network(seed) for seed in seeds])
     parameters = {name: p.detach().to(device) for name, p in stacked.items()}
-    updater = OPTIMIZERS[optimizer](parameters.values(), fused=True)  # one pass over the parameters of all seeds
-    samplers = [_sampler(example, seed) for example, seed in zip(examples, seeds, strict=True)]
+    updater = optimizer(parameters.values(), fused=True)  # one pass over the parameters of all seeds
+    classes = len(parameters["2.bias"][0])
+    samplers = [_sampler(example, seed, classes) for example, seed in zip(examples, seeds, strict=True)]
     if all(example is examples[0] for example in examples):
         examples = examples[:1]
     x = torch.stack([example.x_train for example in examples]).to(device).expand(len(seeds), -1, -1)
     y = torch.stack([example.y_train for example in examples]).to(device).repeat(len(seeds) // len(examples), 1)
     weights = None
     if alpha == "inverse_frequency":
-        weights = torch.stack([inverse_frequency(example.y_train, 2) for example in examples]).to(device)
+        weights = torch.stack([inverse_frequency(example.y_train, classes) for example in examples]).to(device)
         weights = weights.expand(len(seeds), -1)
-    criterion = _batched_criterion(loss, gamma, weights, len(seeds))
+    criterion = _batched_criterion(loss, gamma, weights, len(seeds), per_example)
     step = _Backward(parameters, x)
     losses, kept = [], {}
     for epoch in range(1, epochs + 1):
@@ -175,15 +204,15 @@ def _criterion(loss, gamma, alpha):
     return partial(focal_loss, gamma=gamma if loss == "focal" else 0.0)
 
 
-def _batched_criterion(loss, gamma, weights, runs):
+def _batched_criterion(loss, gamma, weights, runs, per_example):
     """(input, target) of all runs to the loss of each, shape (runs,), with each run's own class weights."""
     if loss in CATALOGUE and not CATALOGUE[loss].batched:
         criteria = [_criterion(loss, gamma, alpha) for alpha in ([None] * runs if weights is None else weights)]
         return lambda input, target: torch.stack(
             [one(z, y.clone()) for one, z, y in zip(criteria, input, target, strict=True)]  # one writes to its labels
         )
-    if loss in ("cross_entropy", "focal", "sampler"):  # one call for all examples of all runs
-        examples = partial(_criterion(loss, gamma, None), reduction="none")
+    if per_example or loss in ("cross_entropy", "focal", "sampler"):  # one call for all examples of all runs
+        examples = loss if per_example else partial(_criterion(loss, gamma, None), reduction="none")
 
         def each_run(input, target):
             losses = examples(input.flatten(0, 1), target.flatten()).view(target.shape)
@@ -197,7 +226,7 @@ def _batched_criterion(loss, gamma, weights, runs):
 
 
 def _forward(parameters, x):
-    """The network of :func:`make_model` on stacked parameters: x (seeds, N, 20) to logits (seeds, N, 2)."""
+    """The network of :func:`make_model` on stacked parameters: x (seeds, N, features) to logits (seeds, N, C)."""
     hidden = torch.baddbmm(parameters["0.bias"][:, None], x, parameters["0.weight"].mT).relu()
     return torch.baddbmm(parameters["2.bias"][:, None], hidden, parameters["2.weight"].mT)
 
@@ -226,9 +255,9 @@ class _Backward:
         return values.detach()
 
 
-def _sampler(example, seed):
-    """Draws as many examples as there are, with replacement, both classes equally often on average."""
-    weights = inverse_frequency(example.y_train, 2)[example.y_train]
+def _sampler(example, seed, classes):
+    """Draws as many examples as there are, with replacement, all classes equally often on average."""
+    weights = inverse_frequency(example.y_train, classes)[example.y_train]
     return WeightedRandomSampler(weights, len(weights), generator=torch.Generator().manual_seed(seed))
 
 

@@ -32,6 +32,7 @@ _MODULES = {
     "TextRanking": "text_ranking",
     "TrainingPanel": "training_panel",
     "TrainingRuns": "training_runs",
+    "WayBack": "way_back",
     "WhichBug": "which_bug",
 }
 

@@ -175,7 +175,22 @@ def cell_loss(chance):
         yield view, {"gamma": chance.randrange(11) / 2, "network": chance.choice(["first", "second"])}
 
 
+def way_back(chance):
+    view = widgets.WayBack()
+    for _ in range(SETTINGS):
+        yield (
+            view,
+            {
+                "gamma": chance.randrange(11) / 2,
+                "q": chance.randrange(1, 100) / 100,
+                "classes": chance.choice([2, 3, 5, 10, 100, 1000]),
+                "axis": chance.choice(["linear", "log"]),
+            },
+        )
+
+
 SETTERS = {
+    "WayBack": way_back,
     "FiveLines": five_lines,
     "LossCurve": loss_curve,
     "BatchShare": batch_share,
@@ -196,6 +211,7 @@ def mean_answers(view):
 
 # What may stand inside the drawing, besides the axes.
 FIGURES = {
+    "WayBack": lambda view: set(),
     "FiveLines": lambda view: {f"already right: {percent(view.right(view.gamma, view.mended))}"},
     "LossCurve": lambda view: (
         {"1.000×"} if view.gamma == 0 else set(re.findall(r"(?:less than )?\d\.\d{3}×", view.sentence()))

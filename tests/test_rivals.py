@@ -1,0 +1,157 @@
+"""Rivals of focal loss: problems as stated, losses and scores by hand and by scikit-learn, the stored comparison."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn import metrics
+
+from experiments import rivals as protocol
+from focal_lib.lab.rivals import (
+    LOSSES,
+    class_counts,
+    class_weights,
+    criterion,
+    deal,
+    make_problem,
+    mirror_loss,
+    shifted,
+)
+from focal_lib.lab.scores import score_runs
+from focal_lib.lab.sweep import sweep
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_class_counts_by_hand():
+    assert class_counts(100, 2, 0.2) == [80, 20]
+    assert class_counts(100, 2, 0.01) == [98, 2]  # never fewer than two
+    counts = class_counts(1000, 10, 0.05)
+    assert sum(counts) == 1000 and counts == sorted(counts, reverse=True)
+    assert counts[0] / counts[-1] == pytest.approx(19, rel=0.05)
+    assert class_counts(100, 10, 0.5) == [10] * 10
+
+
+@pytest.mark.parametrize("classes", [2, 10])
+def test_a_problem_has_the_stated_counts_and_noise_only_where_one_learns(classes):
+    noisy, clean = (make_problem(3, classes=classes, prevalence=0.2, n=200, noise=noise) for noise in (0.3, 0.0))
+    for part, size in {"train": 200, "held": 100, "test": 1000}.items():
+        counts = class_counts(size, classes, 0.2)
+        for problem in (noisy, clean):
+            assert getattr(problem, f"y_{part}").bincount().tolist() == counts
+            assert getattr(problem, f"x_{part}").shape == (size, 10)
+        assert torch.equal(getattr(noisy, f"x_{part}")[:2], getattr(clean, f"x_{part}")[:2]) or part != "train"
+    changed = (noisy.y_train != clean.y_train).double().mean()
+    assert 0.05 < changed < 0.3  # some of the dealt labels fall on their own class
+    assert not torch.equal(make_problem(4, classes=classes).x_test, make_problem(5, classes=classes).x_test)
+
+
+def test_parts_share_no_example():
+    x = torch.arange(300.0)[:, None]
+    problem = deal(x, torch.arange(300) % 3, {"train": [30] * 3, "held": [20] * 3, "test": [40] * 3}, 0.0, seed=1)
+    everything = torch.cat([problem.x_train, problem.x_held, problem.x_test]).flatten()
+    assert len(everything.unique()) == len(everything) == 270
+
+
+def test_class_weights_by_hand():
+    assert class_weights([75, 25]).tolist() == pytest.approx([2 / 3, 2])
+    assert class_weights([400, 100], "1/sqrt n")[1] / class_weights([400, 100], "1/sqrt n")[0] == pytest.approx(2)
+    one, other = class_weights([10_000, 10], "effective number").tolist()
+    assert other / one == pytest.approx((1 - 0.999**10_000) / (1 - 0.999**10), rel=1e-4)
+    for kind in ("1/n", "1/sqrt n", "effective number"):  # the average over the examples is 1
+        weights = class_weights([70, 20, 10], kind)
+        assert (weights * torch.tensor([70, 20, 10])).sum().item() == pytest.approx(100)
+
+
+def test_the_losses_by_hand():
+    torch.manual_seed(0)
+    z, y, counts = torch.randn(6, 3), torch.tensor([0, 0, 0, 1, 1, 2]), [3, 2, 1]
+    ce = F.cross_entropy(z, y, reduction="none")
+    share = torch.tensor([3, 2, 1]) / 6
+    p = z.softmax(1)
+    raised = p * share / (p * share).sum(1, keepdim=True)
+    assert torch.allclose(criterion("adjusted in the loss", counts)(z, y), -raised[range(6), y].log(), atol=1e-6)
+    assert torch.allclose(criterion("weights 1/n", counts)(z, y), ce * (6 / torch.tensor([3.0, 2, 1]) / 3)[y])
+    assert torch.allclose(criterion("focal", counts)(z, y), (1 - (-ce).exp()) ** 2 * ce, atol=1e-6)
+    assert torch.allclose(shifted(z, counts).softmax(1), p / share / (p / share).sum(1, keepdim=True), atol=1e-6)
+
+
+def test_the_mirrors_gradient_is_that_of_1_minus_p():
+    torch.manual_seed(1)
+    z, y = torch.randn(8, 4, dtype=torch.float64, requires_grad=True), torch.arange(8) % 4
+    (mirror,) = torch.autograd.grad(mirror_loss(z, y).sum(), z)
+    (plain,) = torch.autograd.grad((1 - z.softmax(1)[range(8), y]).sum(), z)
+    torch.testing.assert_close(mirror, plain)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_each_loss_trains_in_a_sweep_of_ten_classes(name):
+    problems = [make_problem(seed, classes=10, n=100, test=60) for seed in (0, 1)]
+    loss = criterion(name, problems[0].y_train.bincount().tolist())
+    done = sweep(
+        loss,
+        [0, 1],
+        data=problems,
+        per_example=callable(loss),
+        learning_rate=0.03,
+        hidden=16,
+        epochs=15,
+        progress=False,
+    )
+    assert done.logits().shape == (2, 60, 10)
+    assert (done.losses[:, -1] < done.losses[:, 0]).all()
+
+
+def test_scores_of_many_runs_are_scikit_learns():
+    torch.manual_seed(2)
+    for classes in (2, 4):
+        z, y = torch.randn(3, 200, classes).round(decimals=1), torch.randint(classes, (3, 200))  # with ties
+        p = z.double().softmax(-1)
+        found = score_runs(p, y)
+        for k in range(3):
+            said, truth, one = p[k].argmax(1).numpy(), y[k].numpy(), p[k].numpy()
+            assert found["balanced_accuracy"][k].item() == pytest.approx(metrics.balanced_accuracy_score(truth, said))
+            assert found["macro_f1"][k].item() == pytest.approx(metrics.f1_score(truth, said, average="macro"))
+            area = np.mean([metrics.roc_auc_score(truth == c, one[:, c]) for c in range(classes)])
+            assert found["auc"][k].item() == pytest.approx(area)
+            squared = ((one - np.eye(classes)[truth]) ** 2).sum(1).mean() / 2
+            assert found["brier"][k].item() == pytest.approx(squared)
+        if classes == 2:
+            assert found["brier"][0].item() == pytest.approx(metrics.brier_score_loss(y[0], p[0, :, 1]))
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: make_problem(0, prevalence=0), "prevalence must be above 0 and at most 0.5, got 0"),
+        (
+            lambda: make_problem(0, classes=10, n=12),
+            "10 classes of at least 2 examples do not fit into n = 12 examples",
+        ),
+        (lambda: make_problem(0, overlap="some"), "overlap must be one of small, large; got 'some'"),
+        (lambda: make_problem(0, noise=1.5), "noise must be a share between 0 and 1, got 1.5"),
+        (lambda: class_weights([10, 0]), r"each class needs at least one example, got counts \[10, 0\]"),
+        (lambda: class_weights([10, 2], beta=1.0), r"beta must be in \[0, 1\), got 1.0"),
+        (lambda: criterion("dice", [1, 1]), "name must be one of cross-entropy, .*; got 'dice'"),
+        (
+            lambda: score_runs(torch.full((1, 4, 2), float("nan")), torch.tensor([[0, 1, 0, 1]])),
+            "each run needs finite probabilities and examples of each class",
+        ),
+    ],
+)
+def test_bad_input_gets_one_sentence(call, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        call()
+
+
+@pytest.mark.parametrize("data", protocol.REAL)
+def test_the_real_data_that_tunes_is_never_scored(data, monkeypatch):
+    """What deal() may cut into a tuning problem, and what into a scored one, shares no example."""
+    pools = []
+    monkeypatch.setattr(protocol, "deal", lambda x, *rest: pools.append(x) or deal(x, *rest))
+    for seed in (*protocol.TUNING_SEEDS[:2], *protocol.SEEDS[:2]):
+        protocol.real_problem(data, 0.2, 0.1, seed)
+    tuning, again, scored, other = ({tuple(row) for row in pool.tolist()} for pool in pools)
+    assert tuning == again and scored == other and not tuning & scored
