@@ -44,10 +44,10 @@ GROUPS = {
 }
 
 
-def axes(xlabel, ylabel, width=5.2, height=3.4, columns=1):
+def axes(xlabel, ylabel, width=7.0, height=4.0, columns=1):
     """A figure with labelled axes: (figure, ax), or (figure, array of ax) for several columns.
 
-    As wide as a phone shows with words of 9 px; what is wider scrolls there.
+    Up to a width of 5.2 a phone shows it whole with words of 9 px; what is wider scrolls there.
     """
     figure, ax = plt.subplots(1, columns, figsize=(width, height), layout="constrained")
     for one in np.ravel(ax):
@@ -70,7 +70,7 @@ def bars(counts, labels=("class 0 (majority)", "class 1 (minority)")):
 
 def loss_curves(p_t, curves, log=False):
     """Loss against p_t. ``curves`` maps a label to values; the first is drawn as cross-entropy, the last as focal."""
-    figure, ax = axes("$p_t$, probability of the true class  (hard ← → easy)", "loss of one example (nats)")
+    figure, ax = axes("$p_t$, probability of the true class  (hard ← → easy)", "loss of one example (nats)", 5.2, 3.4)
     between = plt.get_cmap("Blues")(np.linspace(0.4, 0.7, max(len(curves) - 2, 1)))  # darker: more gamma
     dashes = [":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1))]
     for k, (label, values) in enumerate(curves.items()):
@@ -92,7 +92,7 @@ def loss_curves(p_t, curves, log=False):
 
 def loss_shares(shares, groups):
     """Stacked horizontal bars: who owns what. ``shares`` maps a row label to fractions, one a group, summing to 1."""
-    figure, ax = axes("share of the total", "", height=0.6 * len(shares) + 1.4)
+    figure, ax = axes("share of the total", "", width=5.2, height=0.6 * len(shares) + 1.4)
     left = np.zeros(len(shares))
     rows = list(shares)[::-1]
     for k, (group, style) in enumerate(groups.items()):
