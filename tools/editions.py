@@ -30,8 +30,8 @@ ZIPS = ROOT / "autograder"
 PARTS = ("predict", "expose", "fix")
 WHERE = """
 
-**Where:** to write your answers, [open this page in Colab]({colab}), or run the notebook in Jupyter. Answers given in a
-page are checked there and not kept."""
+**Where:** on the book's page, which keeps your answers in your browser; or [open this page in Colab]({colab}), or run
+the notebook in Jupyter."""
 OTTERS_CELL_KEYS = ("deletable", "editable", "otter")
 
 

@@ -199,22 +199,31 @@ def open_exercise(cells):
     return {"shown": repr(space["exercise"])}
 
 
-def _said(feedback):
+def _said(part, answer, feedback):
+    """The feedback as plain data. It is remembered as in a notebook: what was found before counts for a fix."""
+    _exercise["exercise"].answers[part] = answer, feedback
     return {"ok": feedback.ok, "text": repr(feedback)}
 
 
 def predict(answer):
     """What the exercise says of these letters."""
-    return _said(_exercise["exercise"].check_predict(answer))
+    return _said("predict", answer, _exercise["exercise"].check_predict(answer))
 
 
 def expose(text):
     """What the exercise says of this evidence: a Python literal, or ``none``."""
     try:
-        evidence = "none" if text.strip().strip("\"'").lower() == "none" else ast.literal_eval(text)
+        evidence = "none" if text == "none" else _literal(text)
+    except Refused as error:
+        return {"ok": False, "text": f"○ {error}"}
+    return _said("expose", evidence, _exercise["exercise"].check_expose(evidence))
+
+
+def _literal(text):
+    try:
+        return ast.literal_eval(text)
     except (SyntaxError, ValueError):
-        return {"ok": False, "text": "✗ Numbers only, such as 0.5 or -3, in each field."}
-    return _said(_exercise["exercise"].check_expose(evidence))
+        raise Refused("Numbers only, such as 0.5 or -3, in each field.") from None
 
 
 def compare(text):
@@ -223,8 +232,8 @@ def compare(text):
 
     exercise = _exercise["exercise"]
     try:
-        case = exercise._read(ast.literal_eval(text))
-    except (SyntaxError, OverflowError, TypeError, ValueError, RuntimeError) as error:
+        case = exercise._read(_literal(text))
+    except (Refused, OverflowError, TypeError, ValueError, RuntimeError) as error:
         return {"refused": (str(error).splitlines() or [""])[0]}
     ours, right = (outcome_of(loss, case, exercise.binary) for loss in (exercise.loss, exercise._right))
     return {"ours": say(ours), "right": say(right)}

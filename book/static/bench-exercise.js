@@ -43,10 +43,15 @@
   function panel(part, title, body, given) {
     const answer = element("div", { class: "bench-answer", "aria-live": "polite" });
     const go = element("button", { type: "button", class: "bench-go", onclick: async () => {
+      const asked = given();
+      if (!asked) {
+        answer.textContent = "○ Tap an answer first.";
+        return;
+      }
       go.disabled = true;
       answer.setAttribute("aria-busy", "true");
       try {
-        const found = await question(part, ...given());
+        const found = await question(part, ...asked);
         answer.textContent = found.text;
         if (found.ok) solved(part);
       } catch (error) {
@@ -74,7 +79,7 @@
     return panel("predict", "Predict, on this page",
       [element("fieldset", { class: "bench-letters" }, element("legend", {}, legend), ...labels)], () => {
         const chosen = boxes.filter(([, , box]) => box.checked).map(([letter]) => letter).join("");
-        return [chosen || (none.checked ? "none" : "")];
+        return chosen || none.checked ? [chosen || "none"] : null;
       });
   }
 
@@ -85,17 +90,20 @@
     const table = element("table");
     const both = element("p", { class: "bench-answer", "aria-live": "polite" });
     const others = task.arguments.map((name) => {
-      const input = element("input", { type: "text", id: `bench-${name}`, placeholder: "left out", oninput: () => soon() });
+      const hint = name === "alpha" && !task.binary ? "left out, or 1, 4" : "left out";
+      const input = element("input", { type: "text", id: `bench-${name}`, placeholder: hint, oninput: () => soon() });
       return [name, input, element("label", { for: `bench-${name}` }, `${name} `, input)];
     });
     const field = (what, value) => element("input", {
       type: "text", inputmode: "decimal", "aria-label": what, value, oninput: () => soon() });
-    const cells = () => [...table.querySelectorAll("tr")].slice(1).map((row) => [...row.querySelectorAll("input")].map((i) => i.value.trim()));
+    // As people write numbers: 0,5 and a long minus too.
+    const plain = (text) => text.trim().replaceAll("−", "-").replace(/^(-?\d*),(\d+)$/, "$1.$2");
+    const cells = () => [...table.querySelectorAll("tr")].slice(1).map((row) => [...row.querySelectorAll("input")].map((i) => plain(i.value)));
     function draw() {
       const old = cells();
       const head = [...Array(shape.columns).keys()].map((k) => element("th", { scope: "col" }, task.binary ? "logit" : `logit ${k}`));
       const rows = [...Array(shape.rows).keys()].map((i) => element("tr", {},
-        ...[...Array(shape.columns).keys()].map((k) => element("td", {}, field(`row ${i + 1}, logit ${k}`, old[i]?.length === shape.columns + 1 ? old[i][k] : (old[i]?.[k] ?? "0")))),
+        ...[...Array(shape.columns).keys()].map((k) => element("td", {}, field(`row ${i + 1}, logit ${k}`, old[i]?.slice(0, -1)[k] ?? "0"))),
         element("td", {}, field(`row ${i + 1}, label`, old[i]?.at(-1) ?? "0"))));
       table.replaceChildren(element("tr", {}, ...head, element("th", { scope: "col" }, "label")), ...rows);
       soon();
@@ -104,7 +112,8 @@
       const rows = cells();
       const logits = rows.map((row) => (task.binary ? row[0] : `[${row.slice(0, -1).join(", ")}]`)).join(", ");
       const rest = others.filter(([, input]) => input.value.trim()).map(([name, input]) => {
-        const value = input.value.trim();
+        let value = input.value.trim().replaceAll("−", "-");
+        if (name === "alpha" && /^[^[(].*,/.test(value)) value = `[${value}]`; // one weight a class
         const word = ["reduction", "device"].includes(name) && !/^["']/.test(value);
         return `, "${name}": ${word ? JSON.stringify(value) : value}`;
       });

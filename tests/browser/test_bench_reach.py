@@ -172,6 +172,30 @@ def test_progress_goes_on_in_the_notebook_and_can_be_erased(open_page, tmp_path,
     assert "predict ○" in page.run("return document.querySelector('.bench-score').textContent")
 
 
+def test_numbers_are_read_as_people_write_them(open_page):
+    page = open_page("notebooks/exercises/03_exponent")
+    where = "section[aria-label^='Expose']"
+    set_ = "[...document.querySelectorAll(argument.where + ' input')].forEach((one, i) => { if (i in argument.values) {"
+    set_ += " one.value = argument.values[i]; one.dispatchEvent(new Event('input')); } })"
+    assert press(page, "section[aria-label^='Predict']")[0].count("Tap an answer first.") == 1
+    page.run(set_, {"where": where, "values": ["x"]})
+    assert "○ Numbers only" in press(page, where)[0]
+    page.run("[...document.querySelectorAll(argument + ' button')][2].click()", where)  # + class: the label stays
+    page.run(set_, {"where": where, "values": ["−1,5", "0", "0,25", "1", "1, 4, 2"]})
+    assert "✓ Exposed." in press(page, where)[0]
+    values = page.run("return [...document.querySelectorAll(argument + ' td input')].map((one) => one.value)", where)
+    assert values == ["−1,5", "0", "0,25", "1"]
+
+
+def test_nothing_to_mend_is_found_by_doing_nothing(open_page):
+    page = open_page("notebooks/exercises/06_suspicious_names")
+    page.page.get_by_label("None of these").check()
+    assert "✓ Right." in press(page, "section[aria-label^='Predict']")[0]
+    page.page.get_by_label("There is nothing to expose").check()
+    assert "✓ Right" in press(page, "section[aria-label^='Expose']")[0]
+    assert "✓" in press(page, "section[aria-label^='Fix']")[0]
+
+
 def test_training_page_asks_for_nothing_before_the_tap(chromium, site):
     context = chromium.new_context()
     opened, asked = PlaywrightPage(context), []
