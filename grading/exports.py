@@ -65,9 +65,8 @@ def canvas(students, assignment):
 def moodle(students):
     """The rows of the grading worksheet of an assignment; grade and feedback both, as its import wants."""
     for row, entry in students:
-        number = entry.id.removeprefix("Participant ").strip()
-        yield {
-            "Identifier": f"Participant {number}" if number else "",
+        yield {  # the identifier is Moodle's own: a student's number in its place is somebody else
+            "Identifier": entry.id if entry.id.startswith("Participant ") else "",
             "Full name": entry.name,
             "Email address": entry.email,
             "Status": "" if row["status"] == "nothing handed in" else "Submitted for grading",

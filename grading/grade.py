@@ -311,7 +311,8 @@ def class_of_zip(path, parser):
     """The folder beside a platform's zip of a whole class, into which it is unpacked anew."""
     folder = path.with_suffix("")
     if folder.exists():
-        parser.error(f"{folder} is there already; grade that folder, or take it away to unpack {path.name} anew.")
+        print(f"{folder} is there already and is graded as it is; take it away to unpack {path.name} anew.")
+        return folder
     try:
         unpack(path, folder, by_student=True)
     except CannotUnpack as reason:

@@ -318,3 +318,9 @@ def test_a_bug_that_was_made_is_named_with_what_to_say(exercise):
 
     kind = misconceptions.kind_of("fix", exercise.check_fix(easy_side).text)
     assert kind.name.startswith("p_t where 1 - p_t was meant") and "(1 - p_t) ** gamma" in kind.say
+
+
+def test_a_students_number_is_never_taken_for_moodles(tmp_path):
+    report.write_report([("Al", Path("a"), result())], tmp_path, 1, SLUGS[:1], {"Al": Entry("Al", "11", "al@x.org")})
+    (row,) = rows_of(tmp_path / "moodle.csv")
+    assert (row["Identifier"], row["Email address"], row["Grade"]) == ("", "al@x.org", "2")
