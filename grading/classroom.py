@@ -158,7 +158,7 @@ def main():
         proofs = prove_all(given, max(1, arguments.jobs))
         write(arguments.out, arguments.roster, entries, given, proofs, slugs, seed)
     except (BadClass, BadRoster) as reason:
-        parser.error(str(reason))
+        parser.exit(2, f"{reason}\n")
     print(
         f"{len(given)} notebooks for {len(entries)} students, {len(proofs)} variants made and proved in "
         f"{time.monotonic() - start:.0f} s. Give out {arguments.out / 'students'}; keep {arguments.out / 'teacher'}, "
