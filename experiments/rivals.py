@@ -1,9 +1,9 @@
 """Write focal_lib/results/rivals.csv.gz: focal loss against its rivals, the protocol of chapter 10.
 
-Problems    2 and 10 classes, prevalence (rarest : commonest) 1 : 99 to 1 : 1; for each, 450 training examples with
-            label noise 0 and 30 %; of two classes also noise 10 % and, without noise, 150 examples, and 450 with more
-            overlap. Each seed draws its own problem. Two real data sets of scikit-learn, thinned to the same
-            proportions, with noise 0, 10 and 30 %; each seed draws its own split.
+Problems    Two synthetic classes, prevalence 1 to 50 %; for each, 450 training examples with label noise 0, 10 and 30 %
+            and, without noise, 150 examples, and 450 with more overlap. Each seed draws its own problem. Two real data
+            sets of scikit-learn, one with two classes and one with ten, thinned to the same proportions (of ten, rarest
+            to commonest), with the same noise; each seed draws its own split.
 Methods     METHODS: ten losses, and four repairs of a trained network that need no training of their own.
 Training    One hidden layer of 32 units, full batch, Adam, 40 updates, at one of four learning rates. For each problem
             each method has two rates, with the best mean over 12 tuning seeds: of balanced accuracy, for the scores of
@@ -74,8 +74,8 @@ PROBLEMS = (  # training examples, overlap, noise: one thing at a time away from
 )
 
 
-def synthetic(classes, problems=PROBLEMS):
-    return [("synthetic", classes, prevalence, *problem) for problem in problems for prevalence in PREVALENCES]
+def synthetic(classes):
+    return [("synthetic", classes, prevalence, *problem) for problem in PROBLEMS for prevalence in PREVALENCES]
 
 
 def real(data, classes):

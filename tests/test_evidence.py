@@ -13,7 +13,7 @@ from scipy import stats
 from focal_lib.bugs import CATALOGUE
 from focal_lib.lab import stored_runs as evidence
 from focal_lib.lab.data import load_example
-from focal_lib.lab.stored_runs import average, calibration, difference, interval, load, scores
+from focal_lib.lab.stored_runs import average, calibration, difference, interval, load, own_rates, repaired, scores
 from focal_lib.lab.sweep import sweep
 
 ROOT = Path(__file__).parent.parent
@@ -331,3 +331,27 @@ def test_the_harm_to_the_probabilities_turns_with_more_epochs():
             assert early.sign == 1 and late.sign == -1
             assert late.seeds == 40
             assert 0.0125 <= -late.mean <= 0.0155
+
+
+def test_at_its_own_rate_cross_entropy_catches_up():
+    """Chapter 05: each loss at its own learning rate leaves little of what gamma and the weights gained."""
+    own = {"optimizer": "adam, own rate"}
+    rates = own_rates()
+    assert rates["cross-entropy"] == 30 * 0.001
+    weights = [difference(WEIGHTED, "cross-entropy", "balanced_accuracy", data=data, **own) for data in BOTH]
+    assert [round(gain.mean, 2) for gain in weights] == [0.04, 0.02]
+    alone = [difference("focal γ=2", "cross-entropy", "balanced_accuracy", data=data, **own) for data in BOTH]
+    assert all(gain.mean < 0.01 for gain in alone) and alone[1].sign == 0
+    on_top = [difference("focal γ=2, weights", WEIGHTED, "balanced_accuracy", data=data, **own) for data in BOTH]
+    assert all(gain.sign < 1 for gain in on_top)
+
+
+def test_what_brings_the_probabilities_back():
+    early, late = (
+        {r: repaired("focal", r, "too_sure", e, beside=None) for r in ("none", "way back", "temperature")}
+        for e in (100, 2000)
+    )
+    assert (early["none"].sign, early["way back"].sign, early["temperature"].sign) == (-1, 0, 0)
+    assert (late["none"].sign, late["temperature"].sign) == (1, 0) and late["way back"].low > late["none"].mean
+    assert repaired("focal", "way back", "brier", 100).sign == -1
+    assert repaired("focal", "way back", "brier", 2000, beside=("focal", "none")).sign == 1

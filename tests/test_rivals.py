@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy import stats
 from sklearn import metrics
 
 from experiments import rivals as protocol
+from focal_lib.lab import stored_rivals as rivals
 from focal_lib.lab.rivals import (
     LOSSES,
     class_counts,
@@ -155,3 +157,158 @@ def test_the_real_data_that_tunes_is_never_scored(data, monkeypatch):
         protocol.real_problem(data, 0.2, 0.1, seed)
     tuning, again, scored, other = ({tuple(row) for row in pool.tolist()} for pool in pools)
     assert tuning == again and scored == other and not tuning & scored
+
+
+# The stored comparison, and what chapter 10 says of it
+
+
+def test_every_problem_method_and_score_is_there_once():
+    rows = rivals.load()
+    keys = [*protocol.KEYS, "score", "method"]
+    expected = {
+        (*setting, score, method)
+        for setting in protocol.SETTINGS
+        for score in protocol.SCORES
+        for method in protocol.METHODS
+    }
+    assert len(rows) == len(expected) and set(rows[keys].itertuples(index=False, name=None)) == expected
+    assert list(rivals.METHODS) == sorted(protocol.METHODS, key=rivals.METHODS.index)
+    assert rows[rows.score != "churn"].seeds.min() >= 200 and rows[rows.score == "churn"].seeds.unique() == [40]
+    assert set(rows["rate"]) == set(protocol.RATES)
+    assert rows[rows.score.isin(("balanced_accuracy", "macro_f1", "auc", "brier", "churn"))]["mean"].between(0, 1).all()
+
+
+def test_a_cheap_problem_is_reproduced(monkeypatch):
+    """Twenty seeds anew of one real problem agree with the stored means, to what twenty seeds can say."""
+    monkeypatch.setattr(protocol, "SEEDS", range(20))
+    monkeypatch.setattr(protocol, "REFITS", 4)
+    monkeypatch.setattr(protocol, "LOSSES", ("cross-entropy", "focal"))
+    monkeypatch.setattr(protocol, "ALIASES", {})
+    chosen = ("cross-entropy", "threshold", "temperature", "adjusted afterwards", "focal", "focal, way back")
+    monkeypatch.setattr(protocol, "METHODS", {name: protocol.METHODS[name] for name in chosen})
+    anew = protocol.rows.func(("breast cancer", 2, 0.2, 0, "none", 0.0))
+    for row in anew[anew.score.isin(("balanced_accuracy", "brier", "auc"))].itertuples():
+        stored = rivals.average(row.method, row.score, task="breast cancer", prevalence=0.2)
+        assert row.mean == pytest.approx(stored.mean, abs=0.03)
+        assert row.rate in protocol.RATES
+
+
+def test_intervals_are_of_pairs():
+    """By hand: of a score against itself nothing, of a pair the standard deviation that is stored once."""
+    which = {"task": "2 classes", "prevalence": 0.05, "problem": "plain"}
+    assert rivals.difference("focal", "focal", "brier", **which).high == 0
+    one, other = (rivals.difference(*pair, "brier", **which) for pair in (("focal", "mirror"), ("mirror", "focal")))
+    assert (one.mean, one.low) == pytest.approx((-other.mean, -other.high)) and one.seeds == 200
+    rows = rivals.load().query(
+        "data == 'synthetic' and prevalence == 0.05 and n == 450 and noise == 0 and score == 'brier'"
+    )
+    spread = rows.query("overlap == 'small' and method == 'mirror'")["sd_focal"].item()
+    assert one.high - one.mean == pytest.approx(stats.t.ppf(0.975, 199) * spread / 200**0.5)
+    assert rows.query("overlap == 'small' and method == 'focal'")["sd_mirror"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: rivals.difference("dice", "focal", "brier"), "method must be one of cross-entropy, .*; got 'dice'"),
+        (lambda: rivals.average("focal", "f7"), "score must be one of balanced_accuracy, .*; got 'f7'"),
+        (
+            lambda: rivals.winner("brier", task="digits", prevalence=0.01),
+            r"digits with prevalence 0.01 and 'plain' was not",
+        ),
+        (
+            lambda: rivals.winner("brier", task="iris"),
+            "task must be one of 2 classes, breast cancer, digits; got 'iris'",
+        ),
+    ],
+)
+def test_what_was_not_run_gets_one_sentence(call, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        call()
+
+
+ALL = rivals.problems()
+UNEQUAL = [one for one in ALL if one[1] < 0.5]
+EQUAL = [one for one in ALL if one[1] == 0.5]
+
+
+def most(counts):
+    return max(counts, key=counts.get)
+
+
+def test_who_wins():
+    counting = {"adjusted in the loss", "adjusted afterwards", "weights 1/n", "effective number", "sampler"}
+    balanced = rivals.wins("balanced_accuracy", UNEQUAL)
+    assert most(balanced) == "adjusted in the loss"
+    assert sum(balanced.get(name, 0) for name in counting) >= len(UNEQUAL) - 1
+    assert most(rivals.wins("macro_f1", UNEQUAL)) == "weights 1/sqrt n"
+    brier = rivals.wins("brier")
+    assert sorted(brier, key=brier.get)[-2:] == ["focal, way back", "cross-entropy"]
+    assert most(rivals.wins("churn")) == "mirror"
+    for score in ("balanced_accuracy", "macro_f1"):
+        assert rivals.wins(score, EQUAL)["smoothing"] >= 8
+    assert all(rivals.wins(score).get("focal", 0) <= 1 for score in rivals.SCORES)
+
+
+def test_what_focal_loss_does():
+    two = rivals.problems("2 classes")
+    rare, common = [one for one in two if one[1] <= 0.05], [one for one in two if one[1] >= 0.2]
+    assert rivals.record("focal", "cross-entropy", "balanced_accuracy", rare) == (10, 0, 0)
+    assert rivals.record("focal", "cross-entropy", "balanced_accuracy", common)[0] == 0
+    better, level, _ = rivals.record("focal", "weights 1/sqrt n", "balanced_accuracy")
+    assert better + level <= 3
+    better, level, _ = rivals.record("focal", "cross-entropy", "brier")
+    assert better + level <= 3
+
+
+def test_what_gamma_adds_to_weights_and_what_the_way_back_gives():
+    better, level, worse = rivals.record("focal, weights 1/n", "weights 1/n", "balanced_accuracy")
+    assert worse > better + level
+    better, _, worse = rivals.record("focal, weights 1/n", "weights 1/n", "macro_f1")
+    assert abs(better - worse) <= 2
+    better, level, worse = rivals.record("focal, way back", "focal", "brier")
+    assert worse == 0 and level <= 3
+    better, _, worse = rivals.record("focal, way back", "cross-entropy", "brier")
+    assert 0 < better < worse
+
+
+def test_the_mirror_forgives_wrong_labels():
+    noisy = [one for one in ALL if "noise" in one[2]]
+    assert rivals.record("focal", "cross-entropy", "brier", noisy) == (0, 0, len(noisy))
+    assert rivals.record("mirror", "cross-entropy", "balanced_accuracy")[2] > 0.75 * len(ALL)
+    for score in ("balanced_accuracy", "macro_f1", "brier"):
+        won = rivals.winner(score, task="digits", prevalence=0.5, problem="noise 30")
+        assert won == rivals.Winner("mirror", ())
+
+
+def test_the_threshold_is_behind_those_who_count():
+    for rival, score in (("weights 1/n", "balanced_accuracy"), ("weights 1/sqrt n", "macro_f1")):
+        better, _, worse = rivals.record("threshold", rival, score)
+        assert worse > 5 * better
+    gains = [
+        rivals.difference("threshold", "cross-entropy", s, prevalence=0.01) for s in ("macro_f1", "balanced_accuracy")
+    ]
+    assert [str(gain)[:6] for gain in gains] == ["+0.036", "+0.179"]
+
+
+def test_the_answers_at_equal_shares():
+    level = (
+        "threshold",
+        "temperature",
+        "adjusted afterwards",
+        "adjusted in the loss",
+        "weights 1/n",
+        "weights 1/sqrt n",
+    )
+    for method in (*level, "effective number"):
+        found = rivals.difference(method, "cross-entropy", "balanced_accuracy", prevalence=0.5)
+        assert found.low == found.high == 0
+    assert rivals.difference("sampler", "cross-entropy", "balanced_accuracy", prevalence=0.5).high != 0
+    ends = rivals.load()["rate"].isin([min(protocol.RATES), max(protocol.RATES)]).mean()
+    assert 0.28 < ends < 0.32  # "three in ten of the chosen rates"
+    weights = [
+        (t, p, k)
+        for t, p, k in ALL
+        if rivals.winner("brier", task=t, prevalence=p, problem=k).method.startswith("weights")
+    ]
+    assert weights == [("digits", 0.05, "plain"), ("digits", 0.2, "plain")]

@@ -43,7 +43,7 @@ def load():
     files. Explained in chapter 05.
     """
     parts = []
-    for name in ("evidence", "long_runs"):  # 200 seeds to 500 epochs, 40 to 2 000, 200 at tuned rates
+    for name in ("evidence", "long_runs", "own_rates"):  # 200 seeds to 500 epochs, 40 to 2 000, 200 at tuned rates
         parts.append(stored(name).drop(columns="rate", errors="ignore"))
     runs = ["data", "loss", "gamma", "alpha", "optimizer", "epochs", "seed"]
     frame = pd.concat(parts, ignore_index=True).melt(runs, var_name="metric")
@@ -75,7 +75,7 @@ def repaired(loss, repair, metric, epochs, beside=("cross_entropy", "none")):
 
     Explained in chapter 05.
     """
-    table = stored("repairs").set_index(["loss", "repair", "epochs", "seed"])[metric]
+    table = stored("repairs").set_index(["loss", "repair", "epochs", "seed"]).sort_index()[metric]
     one = table.loc[loss, repair, epochs]
     return interval(one if beside is None else one - table.loc[(*beside, epochs)])
 

@@ -29,6 +29,7 @@ _MODULES = {
     "CellLoss": "cell_loss",
     "FiveLines": "five_lines",
     "LossCurve": "loss_curve",
+    "RivalMap": "rival_map",
     "TextRanking": "text_ranking",
     "TrainingPanel": "training_panel",
     "TrainingRuns": "training_runs",

@@ -189,7 +189,17 @@ def way_back(chance):
         )
 
 
+def rival_map(chance):
+    view = widgets.RivalMap()
+    for _ in range(SETTINGS):
+        yield (
+            view,
+            {key: chance.choice(view.traits()[key].values) for key in ("task", "score", "prevalence", "problem")},
+        )
+
+
 SETTERS = {
+    "RivalMap": rival_map,
     "WayBack": way_back,
     "FiveLines": five_lines,
     "LossCurve": loss_curve,
@@ -211,6 +221,7 @@ def mean_answers(view):
 
 # What may stand inside the drawing, besides the axes.
 FIGURES = {
+    "RivalMap": lambda view: set(),
     "WayBack": lambda view: set(),
     "FiveLines": lambda view: {f"already right: {percent(view.right(view.gamma, view.mended))}"},
     "LossCurve": lambda view: (
