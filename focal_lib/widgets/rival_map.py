@@ -56,9 +56,9 @@ class RivalMap(LiveView):
                 first, equal, place[k, s] = self._places(cell, score)
                 best[k, s], level[k, s] = METHODS.index(first), len(equal)
         # one row: numbers of different problems have no order in which they would vary smoothly
-        self._tables = {name: pack(t.reshape(1, -1)) for name, t in {"beside": beside, "half": half}.items()}
+        fine = {name: pack(t.reshape(1, -1)) for name, t in {"beside": beside, "half": half}.items()}
         whole = {"best": best, "level": level, "place": place}
-        self._tables |= {name: pack(t.reshape(1, -1), places=0) for name, t in whole.items()}
+        self._tables = fine | {name: pack(t.reshape(1, -1), places=0) for name, t in whole.items()}
         self._facts = {
             "methods": list(METHODS), "short": list(SHORT), "kinds": [kind.replace("_", "-") for kind in KINDS],
             "cells": ["|".join(map(str, cell)) for cell in cells], "lower": [not more for more in SCORES.values()],

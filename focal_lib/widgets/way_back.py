@@ -44,12 +44,12 @@ class WayBack(LiveView):
         gammas = self.traits()["gamma"].grid()
         learned = self.learned(q, torch.as_tensor(gammas)[:, None, None, None], np.array(CLASSES)[:, None])
         # the true probability is the axis along which the tables vary smoothly
-        self._tables = {"learned": pack(np.transpose(learned, (2, 0, 1)), places=4)}
         back = [
             [self.recovered(row, gamma, n) for row, n in zip(rows, CLASSES, strict=True)]
             for rows, gamma in zip(learned, gammas.tolist(), strict=True)
         ]
-        self._tables |= {"recovered": pack(np.transpose(back, (2, 0, 1)), places=4)}
+        both = {"learned": learned, "recovered": back}
+        self._tables = {name: pack(np.transpose(table, (2, 0, 1)), places=4) for name, table in both.items()}
 
     @staticmethod
     def learned(q, gamma, classes):
