@@ -231,7 +231,7 @@ def honest(number):
     if kind == 2:
         return submission(slug, {"predict": right["predict"]}), [1, 0, 0], "fix: nothing was answered."
     if kind == 3:
-        return submission(slug, {**right, "predict": 'prediction = "ABCD"'}), [0, 1, 1], "predict: Not "
+        return submission(slug, {**right, "predict": 'prediction = "ABCD"'}), [0, 1, 1], "predict: Not |A, B, C; got"
     if kind == 4:
         return (
             submission("01_one_number", {**solutions("01_one_number"), "fix": SMALL_BATCHES_ONLY}),
