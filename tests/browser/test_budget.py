@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from engines import PlaywrightPage, live_pages
 from live_views import FAST, LIMITS, input_to_paint, layout_shift, measure, over, time_until_alive
-from test_bench import CHECK, press, write
+from test_bench import CHECK, TAP, press, write
 
 
 @pytest.mark.parametrize("page", live_pages())
@@ -81,15 +81,18 @@ def test_the_brake_brakes(chromium):
       new Worker(URL.createObjectURL(new Blob([text]))).onmessage = () => done(performance.now() - began);
     })"""
     page.goto("about:blank")
-    free = page.evaluate(count)
+    free = min(page.evaluate(count) for _ in range(3))
     with slowed(4):
-        assert page.evaluate(count) > 2.5 * free
+        assert page.evaluate(count) > 2 * free
     page.close()
 
 
 @pytest.mark.parametrize("factor", [1, 4])
 def test_verdicts_of_the_bench_are_quick(chromium, site, factor):
-    """The first one with all that is loaded for it; then a full diagnosis of another faulty loss, and one again."""
+    """The first one with all that is loaded for it; then a full diagnosis of another faulty loss, and one again.
+
+    At a quarter of the speed only the later ones have a limit: how long Python then takes to start is printed.
+    """
     context = chromium.new_context()
     page = PlaywrightPage(context)
     page.open(f"{site}/{CHECK}.html")
@@ -101,7 +104,7 @@ def test_verdicts_of_the_bench_are_quick(chromium, site, factor):
             assert "gives_the_golden_numbers" in answer
             seconds.append(took)
     print(factor, seconds)
-    assert seconds[0] <= 12 and max(seconds[1:]) <= 5
+    assert max(seconds[1:]) <= 5 and (factor > 1 or seconds[0] <= 12)
     context.close()
 
 
@@ -111,6 +114,7 @@ def test_checks_of_an_exercise_are_quick(chromium, site, slug):
     context = chromium.new_context()
     page = PlaywrightPage(context)
     page.open(f"{site}/notebooks/exercises/{slug}.html")
+    page.run(TAP, {"where": "section[aria-label^='Predict'] input", "which": [0]})
     seconds = [press(page, f"section[aria-label^='{part}']")[1] for part in ("Predict", "Predict", "Expose", "Fix")]
     print(slug, seconds)
     assert max(seconds[1:]) <= 1
