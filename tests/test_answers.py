@@ -1,4 +1,7 @@
-"""Every answer to the exercises at the end of the chapters, computed anew; and no chapter without its answers."""
+"""Every answer to the exercises at the end of the chapters, computed anew; and no chapter without its answers.
+
+Chapter 10's answers are computed in test_rivals.py, beside the comparison they are about.
+"""
 
 import re
 from functools import partial
