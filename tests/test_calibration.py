@@ -55,7 +55,7 @@ def test_alpha_is_divided_out_too():
 
 
 def test_many_classes_make_an_unsure_network_too_sure():
-    """The numbers that chapter 05 prints: 0.05 among 1 000 classes, 0.9 among two."""
+    """The numbers that chapter 11 prints: 0.05 among 1 000 classes, 0.9 among two."""
     many = torch.tensor([[0.05, 0.95 / 999]], dtype=torch.float64)
     assert taught(many, 2.0, (1, 999))[0, 0].item() == pytest.approx(0.0588, abs=5e-5)
     assert taught(many, 5.0, (1, 999))[0, 0].item() == pytest.approx(0.0666, abs=5e-5)

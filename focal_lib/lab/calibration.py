@@ -29,7 +29,7 @@ def way_back(p, gamma=2.0, alpha=None):
     Raises:
         ValueError: p holds a value that is no probability, or rows whose sum is not 1; an alpha that is not positive.
 
-    Source: Charoenphakdee et al. 2021, arXiv 2011.09172. Explained in chapter 05.
+    Source: Charoenphakdee et al. 2021, arXiv 2011.09172. Explained in chapter 11.
     """
     check_gamma(gamma)
     p = _probabilities(p, "p")
@@ -57,7 +57,7 @@ def taught(q, gamma=2.0, counts=None):
     Raises:
         ValueError: q holds a value that is no probability, or rows whose sum is not 1.
 
-    Explained in chapter 05.
+    Explained in chapter 11.
     """
     gamma = torch.as_tensor(gamma, dtype=torch.float64)
     for one in gamma.flatten().tolist():
@@ -88,7 +88,7 @@ def temperature(logits, target):
     Raises:
         ValueError: a logit that is not finite, or no examples.
 
-    Source: Guo et al. 2017, arXiv 1706.04599. Explained in chapter 05.
+    Source: Guo et al. 2017, arXiv 1706.04599. Explained in chapter 11.
     """
     if not logits.numel() or not logits.isfinite().all():
         raise ValueError(f"logits must be finite and of at least one example, got shape {tuple(logits.shape)}.")

@@ -73,7 +73,7 @@ def repaired(loss, repair, metric, epochs, beside=("cross_entropy", "none")):
         epochs: 100, 500, 1000 or 2000.
         beside: the (loss, repair) to subtract; None subtracts nothing.
 
-    Explained in chapter 05.
+    Explained in chapter 11.
     """
     table = stored("repairs").set_index(["loss", "repair", "epochs", "seed"]).sort_index()[metric]
     one = table.loc[loss, repair, epochs]

@@ -29,7 +29,7 @@ class WayBack(LiveView):
         hide: any of "gamma", "q", "classes", "axis", "presets", "reset", "link".
         name: what the view is called in a link.
 
-    Explained in chapter 05.
+    Explained in chapter 11.
     """
 
     _esm = module("way_back.js")
