@@ -131,3 +131,10 @@ def test_calibration_slope_is_the_slope_of_a_logistic_regression():
 def test_bad_input_gets_one_sentence(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+def test_the_answers_of_chapter_11():
+    half, many = torch.tensor([[0.5, 0.5]]), torch.tensor([[0.9, 0.1 / 999]], dtype=torch.float64)
+    assert taught(half, 5.0)[0, 0].item() == pytest.approx(0.5)
+    assert taught(many, 2.0, (1, 999))[0, 0] < 0.9  # lowered, where 0.05 is raised
+    assert way_back(torch.tensor([1.0, 0.0])).tolist() == [1, 0]
