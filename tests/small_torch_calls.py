@@ -28,6 +28,7 @@ x.clamp(min=0.5)|x.clamp_min(0)|x.clamp_max(0.25)|x.clamp(1e-7, 1 - 1e-7)|x.soft
 x.log_softmax(1)|x.log_softmax(-1)|F.logsigmoid(x)|F.softplus(x)|F.one_hot(i, 3)|F.one_hot(i)|F.one_hot(i, 1)
 F.one_hot(x)|x @ x.T|x @ x|x @ x[0]|torch.matmul(x.T, x)|x.sum((0, 1))|x.max()|x.max(1)|x.min(1).values
 x.max(dim=1).indices|x.cumsum(1)|x.sort(1).values|x.argsort(1)|x.topk(2).values|x.topk(9)|x.norm()|x.norm(dim=1)
+x.sum()[7]|x.sum()[0]|x.sum()[0, 1]|x.sum()[:]|x.sum()[i]|x[0, 1, 2]
 x.diagonal()|x.tril()|x.index_select(1, i)|x.unbind(1)[0]|x.chunk(2, 1)[1]|x.split(1)[1]
 torch.take_along_dim(x, i[:, None], 1)|x.long()|x.float()|x.double()|x.half()|x.bool()|x.type_as(i)
 x.to(torch.float16)|x.to(i)|x ** 2|x ** 0.5|2 ** x|x ** -1|x / 3|3 / x|1 - x|-x|x % 2|x // 2|x > 0|(x > 0) & (x < 1)

@@ -241,6 +241,15 @@ def _basic(self, key):
         for k in key
         if k is not None and k is not ... and not isinstance(k, bool)
     )
+    if used == 1 and not self.ndim and isinstance(key[0], slice):
+        raise IndexError("slice() cannot be applied to a 0-dim tensor.")
+    if used == 1 and not self.ndim and isinstance(key[0], int):
+        raise IndexError(
+            f"index {key[0]} is out of bounds for dimension 0 with size 0"
+            if key[0]
+            else "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to "
+            "convert a 0-dim tensor to a number"
+        )
     if used > self.ndim:
         raise IndexError(f"too many indices for tensor of dimension {self.ndim}")
     filled = []
