@@ -53,6 +53,27 @@ def test_intervals_are_drawn_beside_zero():
     assert places[0] > 75 > places[1]
 
 
+def test_rows_may_be_named_by_nothing():
+    ((_, _, table),) = parts("           brier  churn\nfocal          1      2\nmirror         0      3\n")
+    assert rows(table) == [["", "Brier score", "churn"], ["focal", "1", "2"], ["mirror", "0", "3"]]
+
+
+def test_two_intervals_a_line_are_two_groups():
+    one = "    one   -0.1 [-0.2, -0.1]   +0.3 [+0.2, +0.4]"
+    two = "    two   +0.1 [+0.1, +0.2]   -0.3 [-0.4, -0.2]"
+    text = f"--- late: gap; Brier\n{one}\n{two}\n"
+    ((_, caption, table),) = parts(text)
+    assert caption == "late"
+    assert [row[:2] for row in rows(table)[1:]] == [
+        ["gap"],
+        ["one", "−0.1"],
+        ["two", "+0.1"],
+        ["Brier"],
+        ["one", "+0.3"],
+        ["two", "−0.3"],
+    ]
+
+
 @pytest.mark.parametrize(
     "text",
     [

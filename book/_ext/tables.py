@@ -29,6 +29,8 @@ def words(text):
 def grid(lines):
     """How many of the lines from the first on are a table: (number of lines, rows), or None."""
     head = cells(lines[0])
+    if lines[0].startswith("  ") and len(lines) > 1 and len(cells(lines[1])) == len(head) + 1:
+        head = ["", *head]  # the rows' names have no name
     named = len(lines) > 1 and lines[1].rstrip().isidentifier()  # pandas sets the name of the rows on a line of its own
     if len(head) < 3 or lines[0].strip().endswith((".", ":")) or (NUMBER.fullmatch(head[1]) and not named):
         return None
@@ -46,7 +48,7 @@ def grid(lines):
 
 
 def grid_table(rows):
-    head = "".join(f"<th scope=col>{words(cell)}</th>" for cell in rows[0])
+    head = "".join(f"<th scope=col>{words(cell)}</th>" if cell else "<td></td>" for cell in rows[0])
     body = ""
     for name, *values in rows[1:]:
         numbers = "".join(f"<td>{html.escape(value)}</td>" for value in values)
@@ -113,6 +115,21 @@ def difference_table(groups):
     return f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
 
 
+def by_measure(groups, measures):
+    """One group for each measure, where every line gives an interval of each; the groups as they are otherwise."""
+    lines = []
+    for row in (row for _, rows in groups for row in rows):
+        if isinstance(row, str) or not (row[0] or lines):
+            return groups
+        if row[0]:
+            lines.append([row])
+        else:
+            lines[-1].append((lines[-1][0][0], *row[1:]))
+    if any(len(line) != len(measures) for line in lines):
+        return groups
+    return [(measure.strip(), [line[k] for line in lines]) for k, measure in enumerate(measures)]
+
+
 def parts(text):
     """A printed text as pieces: ("text", lines) and ("table", caption, HTML)."""
     lines, pieces, plain = text.rstrip("\n").split("\n"), [], []
@@ -130,7 +147,11 @@ def parts(text):
         if plain:
             pieces.append(("text", plain))
             plain = []
-        pieces.append(("table", caption, table(found[1])))
+        rows, (title, _, measures) = found[1], caption.partition(": ")
+        if table is difference_table and len(measures.split("; ")) > 1:
+            grouped = by_measure(rows, measures.split("; "))
+            rows, caption = (grouped, title) if grouped != rows else (rows, caption)
+        pieces.append(("table", caption, table(rows)))
         at += found[0]
     return [*pieces, ("text", plain)] if any(line.strip() for line in plain) else pieces
 
