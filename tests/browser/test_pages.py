@@ -231,7 +231,8 @@ def test_state_lives_in_the_address(open_page, page):
     views = json.loads(re.search(STATE, built(page).read_text(), re.S)[2])["state"].values()
     written = [f"{view['state']['name']}.{key}=" for view in views for key in view["state"]["_limits"]]
     # The address follows when the hand rests, some tenths of a second later.
-    opened.page.wait_for_function("(written) => written.every((part) => location.hash.includes(part))", arg=written)
+    there = "return argument.every((part) => location.hash.includes(part))"
+    until(lambda: opened.run(there, written), pause=opened.page.wait_for_timeout)
     assert ".hide=" not in opened.run("return location.hash")
 
 
