@@ -4,6 +4,7 @@ Each function here is the plain way to build that loss with our arguments; what 
 and class indices. An argument that a loss does not have is not in its function's signature.
 """
 
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
@@ -20,6 +21,7 @@ __all__ = ["LIBRARIES", "timed", "versions"]
 os.environ["KERAS_BACKEND"] = "torch"  # read when keras is imported
 
 
+@functools.cache
 def module(name):
     """Import a module of a package without running the package's __init__, which may want a GPU build or OpenCV."""
     parts = name.split(".")

@@ -91,6 +91,8 @@ def main():
     rows = []
     for distribution, name, make, word in tqdm(PUBLISHED, "packages"):
         diagnosis = diagnose(as_function(make))
+        if diagnosis.stopped:
+            sys.exit(f"{distribution}: {diagnosis.headline}")
         if arguments.verbose:
             print(f"\n=== {distribution} {name}\n{diagnosis}")
         rows.append(

@@ -71,7 +71,8 @@ def read_report(path, kind):
             for field in fields(kind)
             if getattr(default, field.name) is not None
         )
-        return made if same and all(isinstance(x, str | None) for x in (made.nearest, made.stopped)) else None
+        texts = (made.nearest, made.relative, made.stopped)
+        return made if same and all(isinstance(text, str | None) for text in texts) else None
     except (KeyError, OSError, RecursionError, TypeError, ValueError):
         return None
 

@@ -20,7 +20,13 @@ FILE = """
     from focal_lib import FocalLoss
     from focal_lib.bugs.batch import mean_before_pt
 
+    from focal_lib.bugs.gradient import nan_below_gamma_one
+
     print("noise while it is imported")
+    number = 3
+
+    def needs_more(input, target, secret):
+        return input.sum()
 
     def hangs(input, target):
         while True:
@@ -46,7 +52,7 @@ def file(tmp_path):
 
 def test_right(file, capsys):
     assert main([f"{file}:FocalLoss"]) == 0
-    assert capsys.readouterr().out == "FocalLoss: right. All 31 properties that could be tested hold.\n"
+    assert capsys.readouterr().out == f"FocalLoss: right. All {len(PROPERTIES)} properties that could be tested hold.\n"
 
 
 def test_faulty_as_json(file, capsys):
@@ -57,12 +63,19 @@ def test_faulty_as_json(file, capsys):
     assert "batch_is_mean_of_singles" in report["violations"]
 
 
+def test_the_level_decides_the_exit_status(file):
+    assert main([f"{file}:nan_below_gamma_one"]) == 0
+    assert main([f"{file}:nan_below_gamma_one", "--level", "fragile"]) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
     [
         ("crashes", "its process ended early (SIGABRT"),
         ("leaves", "it called sys.exit(0)"),
         ("absent", "there is no 'absent' in"),
+        ("number", "number is no loss to call: it is of type int"),
+        ("needs_more", "it raised TypeError: needs_more() missing 1 required positional argument: 'secret'"),
     ],
 )
 def test_could_not_test(file, name, why, capsys):

@@ -20,7 +20,13 @@ from focal_lib.diagnosis.suspects import Suspects, _bug_result
 @pytest.mark.parametrize("id", CATALOGUE)
 def test_every_bug_is_named_first(id):
     diagnosis = diagnose(CATALOGUE[id].loss)
-    assert diagnosis.verdict == "faulty"
+    level = PROPERTIES[CATALOGUE[id].exposed_by].level
+    expected = {"wrong": "faulty", "fragile": "fragile", "manners": "right"}[level]
+    if id.startswith("one_against_all"):
+        expected = "another loss"
+    elif id == "binary_scalar_alpha":  # what shows it first is its default, and it is worse than that
+        expected = "faulty"
+    assert diagnosis.verdict == expected
     assert diagnosis.suspects[0] == id
     assert diagnosis.unexplained == []
 
@@ -58,15 +64,14 @@ def test_a_default_alpha_that_scales_everything_is_a_convention_if_weights_work(
 
 def test_an_unknown_fault_is_caught_and_called_unknown():
     def off_by_a_little(input, target, gamma=2.0):
-        return 1.01 * focal_loss(input, target, gamma=gamma)
+        return focal_loss(input, target, gamma=gamma) + 0.01
 
     diagnosis = diagnose(off_by_a_little)
     assert diagnosis.verdict == "faulty"
     assert diagnosis.suspects == []
     assert "gamma_zero_is_cross_entropy" in diagnosis.unexplained
-    assert diagnosis.nearest in CATALOGUE
+    assert diagnosis.nearest is None  # no digit of it is any bug's
     assert "None of the known bugs" in str(diagnosis)
-    assert f"Nearest: {CATALOGUE[diagnosis.nearest].title}" in str(diagnosis)
 
 
 def test_two_bugs_are_both_named():
@@ -122,7 +127,6 @@ def is_random(input, target, gamma=2.0):
 @pytest.mark.parametrize(
     ("loss", "finding", "words"),
     [
-        (raises, "runs_with_defaults", "it raised KeyError: 'no such thing'"),
         (returns_none, "runs_with_defaults", "it returned NoneType, not a tensor"),
         (returns_a_number, "runs_with_defaults", "it returned float, not a tensor"),
         (returns_nan, "runs_with_defaults", "the loss is nan"),
@@ -133,9 +137,17 @@ def is_random(input, target, gamma=2.0):
 )
 def test_misbehaviour_is_a_finding(loss, finding, words, capsys):
     diagnosis = diagnose(loss)
-    assert diagnosis.verdict == "faulty"
+    assert diagnosis.verdict == ("right" if loss is prints else "faulty")
     assert words in diagnosis.violations[finding]
     assert capsys.readouterr().out == ""  # what the loss prints goes into the report, not onto the screen
+
+
+def test_what_cannot_be_called_is_not_faulty():
+    diagnosis = diagnose(raises)
+    assert diagnosis.verdict == "could not test"
+    assert "it raised KeyError: 'no such thing'" in diagnosis.headline
+    assert "diagnose(lambda input, target" in diagnosis.headline  # the line that would make it work
+    assert not diagnosis.passes()
 
 
 def test_sys_exit_and_exhausted_memory_give_no_verdict():
@@ -165,8 +177,8 @@ def test_what_is_no_loss_is_refused():
 
 
 @pytest.mark.parametrize("builtin", [torch.exp, dict])
-def test_what_is_built_in_and_has_no_signature_is_called_and_found_faulty(builtin):
-    assert list(diagnose(builtin).violations) == ["runs_with_defaults"]
+def test_what_is_built_in_and_has_no_signature_is_called(builtin):
+    assert diagnose(builtin).verdict == "could not test"
 
 
 # Every way of writing a loss down.
@@ -225,7 +237,8 @@ def test_the_gamma_inside_can_be_told():
         return focal_loss(input, target, gamma=1.0)
 
     assert diagnose(gamma_is_one, gamma=1.0).ok
-    assert not diagnose(gamma_is_one).ok
+    assert not diagnose(gamma_is_one, gamma=2.0).ok
+    assert diagnose(gamma_is_one).conventions == ["Its gamma is 1."]  # found out
 
 
 def test_a_loss_for_float32_only_is_tested_in_float32():
@@ -244,12 +257,12 @@ def test_the_instance_is_left_as_it_was():
     assert criterion.alpha.tolist() == [1.0, 2.0]
 
 
-def test_a_plain_loss_takes_less_than_two_seconds():
+def test_a_plain_loss_takes_less_than_three_seconds():
     # The processor's time, because the machine may be busy with other tests; diagnose() uses one thread.
     for loss in FocalLoss, CATALOGUE["binary_scalar_alpha"].loss:
         start = time.process_time()
         diagnose(loss, seed=12345)  # a seed for which nothing is kept from other tests
-        assert time.process_time() - start < 2
+        assert time.process_time() - start < 3
 
 
 def test_a_slow_loss_shows_a_progress_bar_and_a_fast_one_none(capsys, monkeypatch):
@@ -263,14 +276,19 @@ def test_a_slow_loss_shows_a_progress_bar_and_a_fast_one_none(capsys, monkeypatc
 def test_reports():
     diagnosis = diagnose(CATALOGUE["mean_before_pt"].loss)
     text, page = str(diagnosis), diagnosis._repr_html_()
-    assert text.startswith(f"mean_before_pt: faulty. It violates {len(diagnosis.violations)} of ")
+    broken = len(diagnosis.violations)
+    said = f"mean_before_pt: faulty. One p_t for the whole batch: its {broken} broken promises follow from that."
+    assert text.startswith(said)
+    assert said in page
+    assert diagnosis.as_dict()["headline"] == said
+    assert diagnosis.as_dict()["causes"][0]["fix"] == CATALOGUE["mean_before_pt"].fix
     for words in ("expected", CATALOGUE["mean_before_pt"].title, CATALOGUE["mean_before_pt"].symptom, "Fix:"):
         assert words in text
         assert words in page
     for name in diagnosis.violations:
         assert PROPERTIES[name].statement in text
     assert json.loads(json.dumps(diagnosis.as_dict()))["suspects"] == ["mean_before_pt"]
-    assert "right. All 31 properties" in str(diagnose(FocalLoss))
+    assert f"right. All {len(PROPERTIES)} properties" in str(diagnose(FocalLoss))
 
 
 def test_html_escapes_what_the_loss_says():
@@ -284,3 +302,18 @@ def test_assert_focal_loss():
     assert_focal_loss(FocalLoss)
     with pytest.raises(AssertionError, match="One p_t for the whole batch"):
         assert_focal_loss(CATALOGUE["mean_before_pt"].loss)
+
+
+def test_assert_focal_loss_fails_from_a_level_on():
+    fragile, rude = CATALOGUE["nan_below_gamma_one"].loss, CATALOGUE["alpha_length_unchecked"].loss
+    assert_focal_loss(fragile)
+    assert_focal_loss(rude, level="fragile")
+    with pytest.raises(AssertionError, match="fragile"):
+        assert_focal_loss(fragile, level="fragile")
+    with pytest.raises(AssertionError, match="right, with a remark"):
+        assert_focal_loss(rude, level="manners")
+    for other in (CATALOGUE["one_against_all"].loss, raises):
+        with pytest.raises(AssertionError):
+            assert_focal_loss(other)
+    with pytest.raises(ValueError, match="level must be one of wrong, fragile, manners; got 'bad'"):
+        assert_focal_loss(FocalLoss, level="bad")

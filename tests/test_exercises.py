@@ -204,7 +204,7 @@ def borrows_sums(logits, labels, alpha=None, gamma=2.0, reduction="mean"):
 
 
 WRONG_FIXES = [  # a fix that newcomers write, and what it must be told
-    ("01_one_number", passed_on, "One fault is mended, not all. It breaks this: Three examples worked out by hand"),
+    ("01_one_number", passed_on, "One fault is mended, not all. It breaks this: gamma may be any number from 0 up"),
     ("02_idle_alpha", without_none, "fails on logits and labels alone"),
     ("02_idle_alpha", without_alpha, "can do less than the code under review: it has no argument for alpha"),
     ("02_idle_alpha", in_the_exponent, "mended one fault and made another. Class weights inside the exponent"),
@@ -226,7 +226,7 @@ WRONG_FIXES = [  # a fix that newcomers write, and what it must be told
     ("09_nobody_asked", dropped_rows, "The first fault is still there"),
     ("10_wrong_side", without_alpha, "can do less than the code under review"),
     ("11_two_at_once", still_detached, "One fault is mended, not all. It breaks this: The gradient is the slope"),
-    ("12_review", takes_nothing, "fails on logits and labels alone: it raised TypeError"),
+    ("12_review", takes_nothing, "could not be tested, because it raised TypeError"),
     ("12_review", nothing, "fails on logits and labels alone"),
     ("12_review", focal_loss, "the library's own loss"),
     ("05_left_behind", FocalLoss, "the library's own loss"),

@@ -15,7 +15,7 @@ SEEDS = range(20)
 
 def violated(loss, seed=0, dtype=torch.float64):
     adapter = Adapter(loss, dtype=dtype)
-    cases = make_cases(seed, adapter.dtype)
+    cases = make_cases(seed, adapter.dtype, classes=adapter.only_classes)
     results = {name: check(name, adapter, cases) for name in PROPERTIES}
     return {name for name, result in results.items() if isinstance(result, Violation)}
 
@@ -37,7 +37,8 @@ def test_the_compiled_loss_has_all_properties():
     with torch._dynamo.config.patch(recompile_limit=64):  # every shape is a new graph here
         diagnosis = diagnose(torch.compile(focal_loss, backend="aot_eager", dynamic=True))
     assert diagnosis.ok, diagnosis
-    assert set(diagnosis.untested) == {"weights_follow_the_module"}
+    refused = {"one_graph_serves_twice", "second_derivative_is_right_or_refused"}  # by torch.compile, in words
+    assert set(diagnosis.untested) == {"weights_follow_the_module"} | refused
 
 
 @pytest.mark.parametrize("id", LOOKALIKES)
@@ -67,14 +68,14 @@ def test_cases_depend_on_the_seed_alone():
 
 def test_a_counterexample_is_the_smallest_and_can_be_checked_by_hand():
     def half(input, target, gamma=2.0):
-        return 0.5 * focal_loss(input, target, gamma=gamma)
+        return focal_loss(input, target, gamma=gamma) + 0.5
 
     adapter = Adapter(half)
     cases = make_cases(0)
     violation = check("gamma_zero_is_cross_entropy", adapter, cases)
     ce = torch.nn.functional.cross_entropy(cases[0].input, cases[0].target).item()
-    assert violation.example == f"{cases[0]}, gamma 0: got {ce / 2:.6g}, expected {ce:.6g} (-log p_t)"
-    assert violation.got == pytest.approx((ce / 2,))
+    assert violation.example == f"{cases[0]}, gamma 0: got {ce + 0.5:.6g}, expected {ce:.6g} (-log p_t)"
+    assert violation.got == pytest.approx((ce + 0.5,))
 
 
 def test_what_cannot_be_set_is_untested_not_violated():

@@ -319,6 +319,12 @@ def test_what_it_lacks_says_so_by_name(small, name):
     assert found["error"] == "AttributeError" and name.split(".")[-1] in found["text"] and "Colab" in found["text"]
 
 
+def test_a_second_derivative_is_untested_there(small):
+    source = "from focal_lib import FocalLoss, diagnose\n"
+    source += "result = diagnose(FocalLoss).untested['second_derivative_is_right_or_refused']"
+    assert "create_graph=True): it is not on this page" in small("call", source, {})["value"]
+
+
 def test_names_torch_never_had_are_just_wrong(small):
     for source in ("torch.zeros(1).logits", "torch.nonsense"):
         agree(small, f"result = {source}", {})

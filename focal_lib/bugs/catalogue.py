@@ -21,6 +21,7 @@ ROOMS = {
     "curve": "The wrong curve",
     "gradient": "Dead or poisoned gradients",
     "average": "The wrong average",
+    "backward": "A backward pass of one's own",
     "manners": "Rude to its caller",
 }
 CATALOGUE = {}  # id -> Bug, room by room

@@ -121,3 +121,17 @@ def log_of_cross_entropy(input, target, gamma=2.0, reduction="mean"):
 def softmax_twice(input, target, gamma=2.0, reduction="mean"):
     ce = cross_entropy(input.softmax(1), target)  # cross_entropy takes the softmax of this once more
     return reduced(focus(ce, gamma) * ce, reduction)
+
+
+@bug(
+    room="curve",
+    exposed_by="gives_the_golden_numbers",
+    title="Label smoothing inside p_t",
+    source="keras-team/keras-cv#672, keras-team/keras-cv#1086, Hsuxu/Loss_ToolBox-PyTorch#4",
+    symptom="The focus never falls to 0: certain examples go on costing, and gamma does less than it says.",
+    hides="The smoothed loss looks right, and smoothing is often 0 by default.",
+    fix="Take p_t from the unsmoothed cross-entropy; smooth only the factor after it.",
+)
+def smoothing_inside_p_t(input, target, gamma=2.0, label_smoothing=0.1, reduction="mean"):
+    ce = F.cross_entropy(input, target, reduction="none", label_smoothing=label_smoothing)
+    return reduced(focus(ce, gamma) * ce, reduction)  # exp(-ce) is no probability of the model any more

@@ -1,57 +1,42 @@
 """How to call a focal loss that somebody else wrote: classes, instances and functions under one set of names."""
 
 import contextlib
+import copy
 import inspect
 import io
 import warnings
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
-__all__ = ["Adapter", "Stopped", "Untestable", "parameters_of"]
+from .forms import ALPHAS, FORMS, NAMES, REDUCTIONS, REQUIRED, TARGET_NAMES, one_hot
+from .probing import Nonsense, Probing, Stopped, Untestable, as_number, first_of
 
-NAMES = {
-    "alpha": ("alpha", "class_weights", "class_weight", "weights", "weight"),
-    "gamma": ("gamma",),
-    "reduction": ("reduction",),
-    "size_average": ("size_average",),
-    "reduce": ("reduce",),
-    "ignore_index": ("ignore_index",),
-    "classes": ("num_classes", "n_classes", "class_num", "num_class", "nb_classes"),
-}
-TARGET_NAMES = {"target", "targets", "label", "labels", "y", "y_true", "gt"}
-REDUCTIONS = {  # which argument, set to what, asks for which reduction
-    "reduction": {"none": "none", "sum": "sum", "mean": "mean"},
-    "size_average": {"sum": False, "mean": True},
-    "reduce": {"none": False, "mean": True},
-}
+__all__ = ["Adapter", "parameters_of"]
 
 
-class Untestable(Exception):
-    """The loss lacks what a check needs to set. This says nothing against the loss."""
-
-
-class Stopped(BaseException):
-    """The loss asked the process to end, or ran out of memory. Not an Exception: nothing can be said about the loss."""
-
-
-class Adapter:
+class Adapter(Probing):
     """Calls a loss as ``adapter(input, target, alpha=, gamma=, reduction=, ignore_index=)``.
 
     Args:
-        loss: a Module class, a Module instance or a function of (input, target). Its arguments are found by their
-            usual names (``NAMES``), in the constructor or in the call. An instance is built anew from its class
-            where that gives the same loss; else it is tested as it is.
-        gamma: the gamma inside a loss that has no argument for it.
+        loss: a Module class, a Module instance, a function of (input, target), or a function that returns one. Its
+            arguments are found by their usual names (``NAMES``), or by what they do. An instance is built anew from
+            its class where that gives the same loss; else it is tested as it is.
+        gamma: the gamma inside a loss that has no argument for it; None to find it out.
         dtype, device: of the logits and weights that the loss gets. A loss that cannot take float64 gets float32.
+        form: the ``Form`` in which it wants logits and targets; None for the first of ``FORMS`` that fits.
 
     Attributes:
         settable: which of alpha, gamma, reduction and ignore_index the loss takes.
         reductions: the reductions that can be asked for; empty where the loss has one only, ``own_reduction``.
-        one_hot: True for a loss that refuses class indices and wants float targets of the logits' shape.
         no_weights: what to pass as alpha so that no class is weighted: ``"ones"``, 1.0, or ``OMIT`` to leave it out.
         divides_by_weights: True if the mean divides by the sum of the weights, as ``F.cross_entropy(weight=)`` does.
+        weights_inside: weights ``(C,)`` that the loss always applies, as found on single examples; None without.
+        factor: what every loss is multiplied by; calls divide by it.
+        fits: True if single examples show a focal loss, up to such weights.
+        only_classes: the number of classes of a loss that takes no other; else None.
+        left: the arguments that stayed at their defaults, with these.
+        classes_last: True for label maps (N, H, W, C).
         error: why the loss could not be run at all; None if it could.
         printed: what the loss wrote to stdout and stderr so far.
 
@@ -59,55 +44,99 @@ class Adapter:
     is asked for what cannot be set.
     """
 
-    OMIT = object()
-
-    def __init__(self, loss, gamma=2.0, dtype=torch.float64, device="cpu"):
-        self.dtype, self.device = dtype, torch.device(device)
-        self.printed, self.one_hot, self.no_weights = "", False, self.OMIT
-        self.filled, self.loss = {}, loss
+    def __init__(self, loss, gamma=None, dtype=torch.float64, device="cpu", form=None):
+        self.device, self.printed, self.filled, self.loss = torch.device(device), "", {}, loss
+        self.classes_last = False
+        self.wanted_dtype, self.gamma_told, self.own_reduction = dtype, gamma is not None, "mean"
         if isinstance(loss, nn.Module):
             gamma = getattr(loss, "gamma", gamma)
             self._rebuild_from_class(loss)
-        self.own_gamma, self.own_reduction = gamma, "mean"
+        self.own_gamma = float(gamma) if isinstance(gamma, (int, float)) else 2.0
         self._read_signatures()
-        self._probe()
+        self._find_form([form] if form else FORMS + self._forms_of_size())
+
+    # What the loss takes, by its signatures.
 
     def _read_signatures(self):
-        call = getattr(self.loss, "forward", None) or (self.loss.__call__ if self._is_class else self.loss)
-        at_call = parameters_of(call)[1 if self._is_class else 0 :]
-        at_build = parameters_of(self.loss) if self._is_class else []
+        self.factory = not inspect.isclass(self.loss) and _is_factory(self.loss)
+        self.builds = inspect.isclass(self.loss) or self.factory
+        at_build = parameters_of(self.loss) if self.builds else []
+        self.entry = next((e for e in ("forward", "__call__", "compute_loss") if e in dir(self.loss)), None)
+        if self.factory:
+            at_call = parameters_of(self._quietly(self.loss))
+        elif self.builds:
+            at_call = parameters_of(getattr(self.loss, self.entry or "__init__"))[1:]
+        else:
+            at_call = parameters_of(getattr(self.loss, "forward", self.loss))
+        self.of_a_trainer = [p.name for p in at_call[:2]] == ["model", "inputs"]
         self.target_first = bool(at_call) and at_call[0].name in TARGET_NAMES
         self.build_names = {p.name for p in at_build}
-        parameters = {p.name: p for p in at_call + at_build if p.name not in self.filled}
-        self.names = {ours: name for ours, theirs in NAMES.items() for name in reversed(theirs) if name in parameters}
-        alpha = parameters.get(self.names.get("alpha"))
+        known = [p for p in at_call[2:] + at_build if p.name not in self.filled and p.kind not in (2, 4)]  # no *args
+        self.parameters = {p.name: p for p in known}
+        self.names = {
+            ours: name for ours, theirs in NAMES.items() for name in reversed(theirs) if name in self.parameters
+        }
+        if (
+            self.names.get("alpha") == "alpha"
+        ):  # beside a number named alpha, class weights are what weights the classes
+            weights = [n for n in NAMES["alpha"] if "weight" in n and n in self.parameters]
+            self.names["alpha"] = weights[0] if weights else "alpha"
+        alpha = self.parameters.get(self.names.get("alpha"))
         self.alpha_is_numeric = alpha is not None and isinstance(alpha.default, (int, float))
+        self.alpha_form, self.whole_gamma = "tensor", False
         # What to pass for an argument that has no default.
         usual = {"alpha": None, "gamma": self.own_gamma, "reduction": "mean", "size_average": True, "reduce": True}
-        self.required = {
-            self.names[ours]: value
-            for ours, value in usual.items()
-            if ours in self.names and parameters[self.names[ours]].default is inspect.Parameter.empty
-        }
+        roles = {name: ours for ours, name in self.names.items()}
+        self.required, self.left = {}, {}
+        for name, parameter in self.parameters.items():
+            if parameter.default is not inspect.Parameter.empty:
+                if name not in roles:
+                    self.left[name] = parameter.default
+            elif roles.get(name) in usual:
+                self.required[name] = usual[roles[name]]
+            elif roles.get(name) != "classes" and name.lower() in REQUIRED:
+                self.required[name] = REQUIRED[name.lower()]
+        if isinstance(self.left.get("samples_per_cls"), (list, tuple)):
+            self.required["samples_per_cls"] = "counts"
+        self._list_roles()
+
+    def _list_roles(self):
         self.reductions = {r for argument, values in REDUCTIONS.items() if argument in self.names for r in values}
         self.settable = {n for n in ("alpha", "gamma", "ignore_index") if n in self.names}
         self.settable |= {"reduction"} if self.reductions else set()
 
     @property
-    def _is_class(self):
-        return inspect.isclass(self.loss)
+    def raises(self):
+        """Whether the loss cannot be called, in no form: it did not come back with nonsense, it did not come back."""
+        return self.error is not None and not isinstance(self.error, Nonsense)
+
+    @property
+    def one_hot(self):
+        """True for a loss that refuses class indices and wants float targets of the logits' shape."""
+        return self.form.target is one_hot
+
+    @property
+    def only_classes(self):
+        return self.form.classes
 
     @property
     def takes_weights(self):
         """True if alpha can be one weight per class; False too where it is only ever a single number."""
-        return "alpha" in self.settable and self.no_weights != 1.0
+        return "alpha" in self.settable and self.no_weights not in (1.0, 0.5)
+
+    @property
+    def needs_alpha(self):
+        """True if alpha has no default."""
+        alpha = self.parameters.get(self.names.get("alpha"))
+        return alpha is not None and alpha.default is inspect.Parameter.empty
 
     @property
     def runs_without_alpha(self):
         if self.no_weights is self.OMIT:
             return True
         try:
-            self.criterion(3)(self.tensor([[1, 0, 0]]), torch.tensor([0], device=self.device))
+            c = self.only_classes or 3
+            self.criterion(c)(self.tensor([range(c)]), torch.tensor([0], device=self.device))
         except Exception:
             return False
         return True
@@ -115,14 +144,46 @@ class Adapter:
     @property
     def gammas(self):
         """The gammas that checks run through."""
-        return (2.0, 1.0, 3.0, 0.5) if "gamma" in self.settable else (self.own_gamma,)
+        if "gamma" not in self.settable:
+            return (self.own_gamma,)
+        return (2.0, 1.0, 3.0) if self.whole_gamma else (2.0, 1.0, 3.0, 0.5)
+
+    @property
+    def known_gamma(self):
+        return 2.0 if "gamma" in self.settable else None
 
     @property
     def tolerance(self):
         return {"rtol": 1e-4, "atol": 1e-6} if self.dtype == torch.float64 else {"rtol": 1e-3, "atol": 1e-5}
 
+    def numbers_inside(self):
+        """The numbers among the loss's own settings: arguments left at their defaults, and alpha's default."""
+        alpha = self.parameters.get(self.names.get("alpha"))
+        values = [*self.left.values(), *self.filled.values(), *([alpha.default] if alpha else [])]
+        return [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
+
+    def inside(self, target):
+        """The weight that the loss itself gives each target; 1 for most losses."""
+        return self.tensor(1.0) if self.weights_inside is None else self.weights_inside[target]
+
+    def has_no_effect(self, name):
+        """Whether another value of a number that stayed at its default changes nothing, for an ordinary batch."""
+        other, (input, target) = copy.copy(self), self._batch()
+        other.required = self.required | {name: self.left[name] + 0.25}
+        return torch.equal(self(input, target), other(input, target))
+
+    # Calls.
+
     def criterion(self, classes, alpha=None, gamma=None, reduction=None, ignore_index=None):
         """The loss with these arguments set, as a callable (input, target); None leaves the loss's own default."""
+        if self.only_classes not in (None, classes):
+            raise Untestable(f"it takes {self.only_classes} classes only")
+        if gamma is not None and self.whole_gamma:
+            if gamma != int(gamma):
+                raise Untestable("it takes whole gammas only")
+            gamma = int(gamma)
+        if isinstance(alpha, torch.Tensor) and alpha.ndim:
+            alpha = ALPHAS[self.alpha_form](alpha)
         wanted = {"alpha": alpha, "gamma": gamma, "ignore_index": ignore_index}
         for name in [n for n, value in wanted.items() if value is not None and n not in self.names]:
             raise Untestable(f"it has no argument for {name}")
@@ -133,15 +194,19 @@ class Adapter:
             wanted[argument] = REDUCTIONS[argument][reduction]
         wanted["classes"] = classes if "classes" in self.names else None
         arguments = self.required | {self.names[name]: value for name, value in wanted.items() if value is not None}
+        arguments = {n: [10.0 * (k + 1) for k in range(classes)] if v == "counts" else v for n, v in arguments.items()}
         built = {name: value for name, value in arguments.items() if name in self.build_names}
         called = {name: value for name, value in arguments.items() if name not in self.build_names}
-        loss = self._quietly(self.loss, **self.filled, **built) if self._is_class else self.loss
+        loss = self._quietly(self.loss, **self.filled, **built) if self.builds else self.loss
 
         def run(input, target):
-            if self.one_hot:
-                target = F.one_hot(target, input.shape[1]).movedim(-1, 1).to(input.dtype)
-            pair = (target, input) if self.target_first else (input, target)
-            return self._quietly(run.loss, *pair, **called)
+            now = {n: torch.ones_like(target) if v == "ones" else v for n, v in called.items()}
+            given = self.form.input(input)
+            pair = (given, self.form.target(target, input))
+            if self.of_a_trainer:
+                pair = (lambda **_: _Output(logits=given)), {"labels": pair[1], "input_ids": given}
+            call = getattr(run.loss, self.entry) if self.entry == "compute_loss" else run.loss
+            return first_of(self._quietly(call, *(pair[::-1] if self.target_first else pair), **now))
 
         run.loss = loss
         return run
@@ -158,9 +223,17 @@ class Adapter:
         run = self.criterion(input.shape[1], alpha, gamma, reduction, ignore_index)
         # Copies, so that a loss which writes into its arguments does not disturb the other checks.
         value = as_number(run(input.clone(), target.clone()), self.dtype)
-        if reduction == "mean" and not self.reductions and self.own_reduction != "mean":
-            value = value.sum() / target.numel()
-        return value
+        if reduction == "mean":
+            value = self.as_mean(value, target)
+        elif reduction == "none" and self.form.words and value.numel() == target.numel():
+            value = value.reshape(target.shape)
+        return value if self.factor == 1 else value / self.factor
+
+    def as_mean(self, value, target):
+        """What the loss returned when asked for the mean, as a mean, also where it can only sum or not reduce."""
+        if not self.reductions and self.own_reduction != "mean":
+            return value.sum() / target.numel()
+        return value.reshape(()) if value.shape == (1,) and target.shape != (1,) else value
 
     def unweighted(self, classes):
         """The alpha that weights no class, in the form that this loss takes; None to leave it out."""
@@ -184,19 +257,16 @@ class Adapter:
                 raise Stopped("it ran out of memory") from error
             raise
         finally:
-            self.printed += out.getvalue()
+            self.printed += out.getvalue()[:1000]
 
     def _rebuild_from_class(self, instance):
         """Build the loss from its class, other arguments as in this instance, if that gives the same loss."""
-        parameters = inspect.signature(type(instance)).parameters
-        own = {name: getattr(instance, name) for name in parameters if hasattr(instance, name)}
+        own = {p.name: getattr(instance, p.name) for p in parameters_of(type(instance)) if hasattr(instance, p.name)}
         known = {name for theirs in NAMES.values() for name in theirs}
         alpha = next((own[name] for name in NAMES["alpha"] if isinstance(own.get(name), torch.Tensor)), torch.ones(3))
-        input, target = (
-            torch.randn(4, alpha.numel(), generator=torch.Generator().manual_seed(0)),
-            torch.tensor([0, 1, 0, 1]),
-        )
-        input, target = input.to(alpha.device), target.to(alpha.device)
+        generator = torch.Generator().manual_seed(0)
+        input = torch.randn(4, alpha.numel(), generator=generator).to(alpha.device)
+        target = torch.tensor([0, 1, 0, 1], device=alpha.device)
         outcomes = []
         for make in (lambda: instance, lambda: type(instance)(**own)):
             try:
@@ -206,39 +276,22 @@ class Adapter:
         if _same_outcome(*outcomes):
             self.loss, self.filled = type(instance), {n: v for n, v in own.items() if n not in known}
 
-    def _probe(self):
-        """Find the target format, dtype and neutral alpha with which the loss runs at all, and its conventions."""
-        neutral = [self.OMIT]
-        if "alpha" in self.names:
-            neutral = ["ones", 1.0, self.OMIT] if self.alpha_is_numeric else [self.OMIT, "ones", 1.0]
-        dtypes = dict.fromkeys((self.dtype, torch.float32))
-        tries = [(o, d, n) for o in (False, True) for d in dtypes for n in neutral]
-        self.error = None
-        for self.one_hot, self.dtype, self.no_weights in tries:
-            try:
-                self._find_conventions()
-                self.error = None
-                return
-            except Exception as error:
-                self.error = self.error or error
-        self.one_hot, self.dtype, self.no_weights = tries[0]
 
-    def _find_conventions(self):
-        input = self.tensor([[1, 0, -1], [2, -1, 0], [0, 0, 1], [-1, 1, 0], [1, 2, 0]])
-        target = torch.tensor([0, 2, 1, 0, 2], device=self.device)
-        self.own_reduction, self.divides_by_weights = "mean", False
-        once, twice = self(input, target), self(input.repeat(2, 1), target.repeat(2))
-        if not once.isfinite().all():
-            raise ValueError(f"the loss of ordinary logits is {once.tolist()}")
-        if not self.reductions and once.shape == target.shape:
-            self.own_reduction = "none"
-        elif not self.reductions and torch.allclose(twice, 2 * once, rtol=1e-6):
-            self.own_reduction = "sum"
-        if self.takes_weights:
-            weights, one, two = self.tensor([3.0, 2.0, 5.0]), slice(1, 2), slice(0, 2)
-            alone = [self(input[one], target[one], alpha=alpha) for alpha in (weights, None)]
-            pair = [self(input[two], target[two], alpha=alpha) for alpha in (weights, None)]
-            self.divides_by_weights = torch.allclose(*alone) and not torch.allclose(*pair)
+class _Output(dict):
+    """A model's output, as libraries hand it over: by key and by attribute."""
+
+    __getattr__ = dict.__getitem__
+
+
+def _is_factory(loss):
+    """Whether a function returns a loss when it is called with nothing."""
+    if isinstance(loss, nn.Module) or any(p.default is inspect.Parameter.empty for p in parameters_of(loss)):
+        return False
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return bool(parameters_of(loss)) and callable(loss())
+    except Exception:
+        return False
 
 
 def _same_outcome(ours, theirs):
@@ -252,15 +305,5 @@ def parameters_of(function):
     """The parameters of a callable, in order; none where it is built in and does not tell."""
     try:
         return list(inspect.signature(function).parameters.values())
-    except ValueError:
-        return []
-
-
-def as_number(value, dtype):
-    """What a loss returned, as a tensor; TypeError if it is neither a tensor nor a number."""
-    if isinstance(value, torch.Tensor):
-        return value
-    try:
-        return torch.as_tensor(float(value), dtype=dtype)
     except (TypeError, ValueError):
-        raise TypeError(f"it returned {type(value).__name__}, not a tensor") from None
+        return []

@@ -3,20 +3,25 @@
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 
 from .adapter import Untestable
 
 __all__ = ["Case", "Violation", "make_cases"]
 
+IN_A_PAGE = hasattr(torch, "NotOnThisPage")  # the small torch that judges in a page: no autocast, no large sizes
 SIZES = [(1, 2), (2, 2), (2, 3), (4, 3)]  # (N, C); the first case that fails is the one shown
 
 
 class Violation(Exception):
-    """A counter-example: the setting in words, and what the loss gave there (numbers, or an error's text)."""
+    """A counter-example: the setting in words, and what the loss gave there (numbers, or an error's text).
 
-    def __init__(self, example, got):
+    ``level`` is how bad it is, where that depends on the example; None for the level of the property.
+    """
+
+    def __init__(self, example, got, level=None):
         super().__init__(example)
-        self.example, self.got = example, got
+        self.example, self.got, self.level = example, got, level
 
 
 @dataclass(frozen=True)
@@ -31,11 +36,15 @@ class Case:
         return f"logits {numbers(self.input)}, target {self.target.tolist()}"
 
 
-def make_cases(seed=0, dtype=torch.float64, device="cpu"):
-    """A :class:`Case` of each of ``SIZES``, smallest first; the seed decides the numbers."""
+def make_cases(seed=0, dtype=torch.float64, device="cpu", classes=None):
+    """A :class:`Case` of each of ``SIZES``, smallest first; the seed decides the numbers.
+
+    ``classes`` is the number of classes of a loss that takes no other.
+    """
     generator = torch.Generator().manual_seed(seed)
     cases = []
     for n, c in SIZES:
+        c = classes or c
         input = torch.randint(-3, 4, (n, c), generator=generator)
         target = torch.randint(c, (n,), generator=generator)
         alpha = torch.randperm(c, generator=generator) + 1
@@ -79,6 +88,13 @@ def weights(loss, case):
 
 def with_weights(alpha):
     return "" if alpha is None else f", weights {numbers(alpha)}"
+
+
+def rows_of(loss, input, target, gamma=None):
+    """What a right loss with the gamma, factor and weights of this one gives for each row."""
+    nll = F.cross_entropy(input, target, reduction="none")
+    focus = -torch.expm1(-nll.clamp_min(torch.finfo(nll.dtype).eps ** 2))
+    return loss.inside(target) * focus ** (loss.gammas[0] if gamma is None else gamma) * nll
 
 
 def gradient(loss, input, target, **arguments):

@@ -10,23 +10,31 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from .._checks import check_choice
 from .adapter import Adapter, Stopped, Untestable
-from .cases import Violation, make_cases
-from .properties import PROPERTIES, check
+from .cases import Violation, make_cases, numbers
+from .properties import LEVELS, PROPERTIES, check
+from .reach import gradient_of_objective, hint, step_of
+from .relatives import relative_of
 from .report import Diagnosis
 from .suspects import Suspects
 
 __all__ = ["assert_focal_loss", "diagnose"]
 
 
-def diagnose(loss, *, gamma=2.0, seed=0, dtype=torch.float64, device=None):
+GRADIENT = "gradient_has_the_closed_form"
+CORE = ("gives_the_golden_numbers", "gradient_is_the_slope")  # untested, nothing can be said of a loss
+
+
+def diagnose(loss, *, gamma=None, seed=0, dtype=torch.float64, device=None):
     """Check a multiclass focal loss against every property of ``focal_lib.diagnosis.properties``.
 
     Args:
-        loss: a Module class, a Module instance, or a function of (input, target). Arguments for alpha, gamma,
-            reduction, ignore_index and the number of classes are found by their usual names. For any other
-            signature pass an adapter: ``diagnose(lambda input, target, alpha=None, gamma=2.0: ...)``.
-        gamma: the gamma inside a loss that has no argument for it.
+        loss: a Module class, a Module instance, a function of (input, target), or a function that returns one.
+            Arguments for alpha, gamma, reduction, ignore_index and the number of classes are found by their usual
+            names, logits and targets are handed over in the form that it wants. For any other signature pass an
+            adapter: ``diagnose(lambda input, target, alpha=None, gamma=2.0: ...)``.
+        gamma: the gamma inside a loss that has no argument for it; None to find it out.
         seed: of the random cases.
         dtype, device: of the logits and weights. The default device is that of the instance's own tensors, else the
             CPU.
@@ -44,28 +52,74 @@ def diagnose(loss, *, gamma=2.0, seed=0, dtype=torch.float64, device=None):
     name = getattr(loss, "__name__", type(loss).__name__)
     with _one_thread():
         try:
-            adapter = Adapter(loss, gamma, dtype, device or _device_of(loss))
+            adapter = Adapter(step_of(loss) or loss, gamma, dtype, device or _device_of(loss))
+            if adapter.error is not None and (found := gradient_of_objective(loss, adapter._quietly, gamma)):
+                return _of_objective(name, *found)
             results = _check_all(adapter, seed)
+            violations = {name: result for name, result in results.items() if isinstance(result, Violation)}
+            conventions = _conventions(adapter, violations)
+            levels = {name: result.level or PROPERTIES[name].level for name, result in violations.items()}
+            relative = relative_of(adapter) if "wrong" in levels.values() and "is_stateless" not in violations else None
+            suspects = Suspects(violations, results, seed, adapter.dtype, levels)
         except Stopped as stop:
             return Diagnosis(name, stopped=str(stop))
-        violations = {name: result for name, result in results.items() if isinstance(result, Violation)}
-        conventions = _conventions(adapter, violations)
-        suspects = Suspects(violations, results, seed, adapter.dtype)
+    untested = {name: str(result) for name, result in results.items() if isinstance(result, Untestable)}
+    wrong = {name for name, level in levels.items() if level == "wrong"}
+    known = {name for names in suspects.explained.values() for name in names}
+    if adapter.fits and "gamma" not in adapter.settable and adapter.own_gamma == 0 and gamma is None:
+        relative = "cross-entropy, without a focus"
+    elif suspects.ids and suspects.ids[0] in SIGMOID:
+        relative = relative or "a sigmoid focal loss: one yes-or-no question for each class"
+    elif wrong <= known:
+        relative = None  # known mistakes give the very same numbers
     return Diagnosis(
         name,
         violations={name: violation.example for name, violation in violations.items()},
+        levels=levels,
         suspects=suspects.ids,
         explained=suspects.explained,
         nearest=suspects.nearest,
+        relative=relative,
         conventions=conventions,
-        untested={name: str(result) for name, result in results.items() if isinstance(result, Untestable)},
+        left=[f"{argument} = {value!r}" for argument, value in adapter.left.items()],
+        untested=untested,
+        stopped=_no_verdict(loss, name, adapter, violations, suspects, untested),
     )
 
 
-def assert_focal_loss(loss, **options):
-    """Raise AssertionError, with the report as its text, unless ``diagnose`` finds the loss right."""
+SIGMOID = ("one_against_all", "one_against_all_averaged")  # wrong for one of C classes, right for many labels
+
+
+def _of_objective(name, words, example):
+    """The diagnosis of a function that returns a gradient and no loss."""
+    broken = {GRADIENT: example} if example else {}
+    untested = {other: "it returns no loss" for other in PROPERTIES if other != GRADIENT}
+    levels = dict.fromkeys(broken, "wrong")
+    return Diagnosis(name, violations=broken, levels=levels, conventions=[f"It is {words}."], untested=untested)
+
+
+def _no_verdict(loss, name, adapter, violations, suspects, untested):
+    """Why nothing can be said of a loss, and the lines that would make it work; None if something can."""
+    if adapter.error is None:
+        missing = [untested[core] for core in CORE if core in untested]
+        return f"{missing[0]}. {hint(loss, name, '')}" if missing and not violations else None
+    if suspects.ids or not adapter.raises:
+        return None  # it ran and gave nonsense, or fails in a way that is known
+    text = str(adapter.error).strip().split("\n")[0].rstrip(".")
+    return f"it raised {type(adapter.error).__name__}: {text}. {hint(loss, name, text)}"
+
+
+def assert_focal_loss(loss, level="wrong", **options):
+    """Raise AssertionError, with the report as its text, if ``diagnose`` finds the loss worse than allowed.
+
+    Args:
+        loss, options: as for :func:`diagnose`.
+        level: from which level a broken promise fails: ``"wrong"``, ``"fragile"`` too, or ``"manners"`` too. Another
+            loss, and one that could not be tested, fail at each level.
+    """
+    check_choice(level, LEVELS, "level")
     diagnosis = diagnose(loss, **options)
-    if not diagnosis.ok:
+    if not diagnosis.passes(level):
         raise AssertionError(f"\n{diagnosis}")
 
 
@@ -86,19 +140,49 @@ def _device_of(loss):
 
 
 def _check_all(adapter, seed):
-    cases = make_cases(seed, adapter.dtype, adapter.device)
-    # The bar shows only if this takes longer than two seconds.
-    return {name: check(name, adapter, cases) for name in tqdm(PROPERTIES, "properties", delay=2, leave=False)}
+    cases = make_cases(seed, adapter.dtype, adapter.device, adapter.only_classes)
+    # The bar shows only in a terminal, and only if this takes longer than two seconds.
+    bar = tqdm(PROPERTIES, "properties", delay=2, leave=False, disable=None)
+    return {name: check(name, adapter, cases) for name in bar}
 
 
 def _conventions(adapter, violations):
     """Choices that are not faults, in words. A violation that is only such a choice is taken out."""
     found = []
+    if adapter.form.words:
+        found.append(f"It takes {adapter.form.words}.")
+    if adapter.classes_last:
+        found.append("It takes label maps with the classes last, (N, H, W, C).")
+    if adapter.weights_inside is not None:
+        found.append(f"It weights the classes inside, by {numbers(adapter.weights_inside, 4)}.")
+    if adapter.factor != 1:
+        found.append(
+            f"It is {adapter.factor:.4g} times the focal loss. A factor is a learning rate; here it is divided out."
+        )
+    if adapter.balances:
+        found.append("Its alpha is the weight of class 1, and 1 - alpha that of class 0.")
+    if "gamma" not in adapter.settable and adapter.fits and not adapter.gamma_told:
+        found.append(f"Its gamma is {adapter.own_gamma:g}.")
+    if adapter.whole_gamma:
+        found.append("It takes whole gammas only.")
+    if adapter.takes_weights and adapter.alpha_form != "tensor":
+        found.append(f"It takes its weights as a {adapter.alpha_form}.")
     if adapter.divides_by_weights:
         found.append("Its mean divides by the sum of the weights, as F.cross_entropy(weight=...) does.")
     if adapter.own_reduction != "mean":
         found.append(f"It always returns {'the sum' if adapter.own_reduction == 'sum' else 'one loss per target'}.")
+    for argument in [name for name, value in adapter.left.items() if isinstance(value, float)]:
+        with contextlib.suppress(Exception):
+            if adapter.has_no_effect(argument):
+                found.append(f"Another value of its argument {argument} changed nothing.")
     if adapter.takes_weights and "default_is_unweighted" in violations and "alpha_scales_its_class" not in violations:
         example = violations.pop("default_is_unweighted").example
-        found.append(f"Its default alpha scales every loss, like a learning rate. {example}.")
+        with contextlib.suppress(Exception):
+            weights = adapter.default_weights()
+            if (weights == weights[0]).all():
+                found.append(f"Its default alpha scales every loss, like a learning rate. {example}.")
+            else:
+                found.append(
+                    f"By default it weights three classes by {numbers(weights, 4)}; weights of your own are used."
+                )
     return found

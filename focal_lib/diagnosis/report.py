@@ -1,10 +1,10 @@
-"""What a diagnosis found, as text and as HTML."""
+"""What a diagnosis found, as text, as HTML and as plain data: the cause first."""
 
 import html
 from dataclasses import dataclass, field
 
 from ..bugs import CATALOGUE
-from .properties import PROPERTIES
+from .properties import LEVELS, PROPERTIES
 
 __all__ = ["Diagnosis"]
 
@@ -15,106 +15,168 @@ class Diagnosis:
 
     Attributes:
         violations: property name -> counter-example.
+        levels: property name -> how bad that is: wrong, fragile or manners.
         suspects: ids of the catalogue's bugs that give these very numbers, likeliest first.
         explained: bug id -> the violated properties it explains.
-        nearest: where some violation fits no known bug, the id of the bug whose violations are most alike.
+        nearest: where some violation fits no known bug, the id of the bug that shares some of its numbers.
+        relative: which other known loss this is, in words; None if none.
         conventions: choices that are not faults, in words.
+        left: the arguments that stayed at their defaults, so that nothing is known of their other values.
         untested: property name -> why it could not be checked.
         stopped: why there is no verdict at all; None if there is one.
     """
 
     name: str
     violations: dict = field(default_factory=dict)
+    levels: dict = field(default_factory=dict)
     suspects: list = field(default_factory=list)
     explained: dict = field(default_factory=dict)
     nearest: str | None = None
+    relative: str | None = None
     conventions: list = field(default_factory=list)
+    left: list = field(default_factory=list)
     untested: dict = field(default_factory=dict)
     stopped: str | None = None
 
     @property
     def ok(self):
+        """True if nothing is violated."""
         return not self.violations and self.stopped is None
 
     @property
     def verdict(self):
-        return "could not test" if self.stopped else "right" if self.ok else "faulty"
+        """``faulty``, ``fragile``, ``right``, ``another loss`` or ``could not test``."""
+        if self.stopped:
+            return "could not test"
+        if self.relative:
+            return "another loss"
+        return {"wrong": "faulty", "fragile": "fragile"}.get(self.worst, "right")
+
+    @property
+    def worst(self):
+        """The worst level among the violations; None without any."""
+        return next((level for level in LEVELS if level in self.levels.values()), None)
+
+    def passes(self, level="wrong"):
+        """Whether nothing is broken of this level or a worse one."""
+        failing = LEVELS[: LEVELS.index(level) + 1]
+        return self.verdict not in ("another loss", "could not test") and self.worst not in failing
 
     @property
     def unexplained(self):
-        """The violations that no suspect explains."""
+        """The violations that no suspect explains, the worst first."""
         known = {name for names in self.explained.values() for name in names}
-        return [name for name in self.violations if name not in known]
+        left = [name for name in self.violations if name not in known]
+        return sorted(left, key=self._rank)
+
+    def _rank(self, name):
+        """Order of violations: the worst first, and among these a negative loss, which needs no calculation."""
+        negative = name == "lies_between_zero_and_cross_entropy" and ": got -" in self.violations[name]
+        return LEVELS.index(self.levels[name]), name != "is_stateless", not negative
 
     def as_dict(self):
         """Everything as plain data, for JSON."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {"verdict": self.verdict, **plain}
+        causes = [dict(zip(("cause", "lines", "fix"), cause, strict=True)) for cause in self.causes()]
+        return {"verdict": self.verdict, "headline": self.headline, "causes": causes, **plain}
 
-    def _headline(self):
+    @property
+    def headline(self):
+        """The verdict in one sentence, with its cause."""
+        name, broken = self.name, len(self.violations)
         if self.stopped:
-            return f"{self.name}: could not be tested, because {self.stopped}."
-        tested = len(PROPERTIES) - len(self.untested)
-        if self.ok:
-            return f"{self.name}: right. All {tested} properties that could be tested hold."
-        return f"{self.name}: faulty. It violates {len(self.violations)} of {tested} properties."
+            return f"{name}: could not be tested, because {self.stopped}."
+        if self.relative:
+            return f"{name}: another loss. It is {self.relative}."
+        remarks = {1: ", with a remark"}.get(broken, f", with {broken} remarks") if broken else ""
+        if self.verdict == "right":
+            tested = len(PROPERTIES) - len(self.untested) - broken
+            if tested == 1:
+                return f"{name}: right{remarks}. The one property that can be tested of it holds: its gradient."
+            return (
+                f"{name}: right{remarks}. All {'other ' * bool(broken)}{tested} properties that could be tested hold."
+            )
+        first = self.suspects[0] if self.suspects else None
+        serious = sorted((n for n in self.violations if self.levels[n] == self.worst), key=self._rank)
+        if first and 3 * len(set(serious) & set(self.explained[first])) >= len(serious):
+            number = len(self.explained[first])
+            share = (
+                f"its {broken} broken promises follow"
+                if number == broken > 1
+                else (
+                    "its broken promise follows" if broken == 1 else f"{number} of its {broken} broken promises follow"
+                )
+            )
+            return f"{name}: {self.verdict}. {CATALOGUE[first].title}: {share} from that."
+        of = f"{broken} of the promises, first of all" if broken > 1 else "one promise"
+        return f"{name}: {self.verdict}. It breaks {of}: {PROPERTIES[serious[0]].statement}"
 
-    def _causes(self):
-        """(title, lines, fix) for each suspect, and for what no suspect explains."""
-        for id in self.suspects:
-            bug, number = CATALOGUE[id], len(self.explained[id])
-            which = (
-                "all of it" if number == len(self.violations) else f"{number} of the {len(self.violations)} violations"
-            )
-            yield (
-                f"{bug.title} ({id})",
-                [f"Explains {which}, to the digit.", f"Symptom: {bug.symptom}", f"Hidden, because: {bug.hides}"],
-                bug.fix,
-            )
-        if self.unexplained:
-            names = ", ".join(self.unexplained)
-            what = "None of the known bugs" if not self.suspects else f"No known bug explains {names}"
-            nearest = (
-                f"Nearest: {CATALOGUE[self.nearest].title} ({self.nearest}), with other numbers."
-                if self.nearest
-                else ""
-            )
-            yield what, [nearest or "Nothing in the catalogue is like it."], "start from the smallest counter-example."
+    def causes(self):
+        """(what it is, lines, fix) for each suspect, and for what no suspect explains."""
+        for id in self.suspects if not self.relative else ():
+            bug, names = CATALOGUE[id], self.explained[id]
+            best = bug.exposed_by if bug.exposed_by in names else names[0]
+            lines = [
+                f"Shown by: {PROPERTIES[best].statement} {self.violations[best]}",
+                f"Symptom: {bug.symptom}",
+                f"Hidden, because: {bug.hides}",
+            ]
+            yield f"{bug.title} ({id})", lines, bug.fix
+        if self.unexplained and not self.relative:
+            name = self.unexplained[0]
+            lines = [f"{PROPERTIES[name].statement} {self.violations[name]}"]
+            if self.nearest:
+                lines.append(f"Some numbers are those of: {CATALOGUE[self.nearest].title} ({self.nearest}).")
+            number = len(self.unexplained)
+            what = "None of the known bugs" if not self.suspects else f"No known bug explains the other {number}"
+            yield what, lines, "start from this counter-example."
+
+    def _broken(self):
+        """(heading, [(name, statement, example)]) of all violations, under what explains them."""
+        groups = [(f"{CATALOGUE[id].title}:", self.explained[id]) for id in self.suspects]
+        for heading, names in [*groups, ("Explained by no known bug:", self.unexplained)]:
+            if names:
+                yield heading, [(f"{n} ({self.levels[n]})", PROPERTIES[n].statement, self.violations[n]) for n in names]
+
+    def _notes(self):
+        """(heading, lines) of what is good to know."""
+        yield "Not a fault, but good to know:", self.conventions
+        yield "Left at their defaults, so not tested:", [", ".join(self.left)] if self.left else []
+        reasons = {why: [n for n, reason in self.untested.items() if reason == why] for why in self.untested.values()}
+        named = {why: ", ".join(names) if len(names) < 9 else f"{len(names)} others" for why, names in reasons.items()}
+        yield "Not tested:", [f"{names}: {why}" for why, names in named.items()]
 
     def __str__(self):
-        lines = [self._headline()]
-        for name, example in self.violations.items():
-            lines += ["", f"✗ {name}: {PROPERTIES[name].statement}", f"    {example}"]
-        for title, words, fix in self._causes():
-            lines += ["", f"→ {title}"] + [f"    {word}" for word in words] + [f"    Fix: {fix}"]
-        if self.conventions:
-            lines += ["", "Not a fault, but good to know:"] + [f"    {convention}" for convention in self.conventions]
-        if self.untested:
-            lines += ["", "Not tested:"] + [f"    {name}: {why}" for name, why in self.untested.items()]
+        if self.stopped:
+            return self.headline
+        lines = [self.headline]
+        for title, words, fix in self.causes():
+            lines += ["", f"→ {title}", *(f"    {word}" for word in words), f"    Fix: {fix}"]
+        for heading, entries in self._broken():
+            lines += ["", heading]
+            for name, statement, example in entries:
+                shown = any(example in line for line in lines)
+                lines += [f"✗ {name}: {statement}", *([] if shown else [f"    {example}"])]
+        for heading, words in self._notes():
+            lines += ["", heading, *(f"    {word}" for word in words)] if words else []
         return "\n".join(lines)
 
     __repr__ = __str__
 
     def _repr_html_(self):
-        return _as_html(self)
-
-
-def _as_html(diagnosis):
-    """The report in HTML: inherits the page's colours, so that it reads on light and on dark."""
-    colour = {"right": "#009E73", "faulty": "#D55E00", "could not test": "#777"}[diagnosis.verdict]
-    say = html.escape
-    parts = [f"<p><strong>{say(diagnosis._headline())}</strong></p>"]
-    for name, example in diagnosis.violations.items():
-        parts.append(
-            f"<p>✗ <strong>{say(PROPERTIES[name].statement)}</strong> <small>({name})</small><br>{say(example)}</p>"
-        )
-    for title, words, fix in diagnosis._causes():
-        lines = "<br>".join(say(word) for word in words)
-        parts.append(f"<p>→ <strong>{say(title)}</strong><br>{lines}<br><strong>Fix:</strong> {say(fix)}</p>")
-    if diagnosis.conventions:
-        parts.append("<p>Not a fault, but good to know: " + say(" ".join(diagnosis.conventions)) + "</p>")
-    if diagnosis.untested:
-        rows = "".join(f"<li>{name}: {say(why)}</li>" for name, why in diagnosis.untested.items())
-        parts.append(f"<details><summary>Not tested: {len(diagnosis.untested)}</summary><ul>{rows}</ul></details>")
-    style = f"border-left: 4px solid {colour}; padding: 0 1em; color: inherit; overflow-wrap: anywhere"
-    return f'<div style="{style}">' + "".join(parts) + "</div>"
+        """The report in HTML: inherits the page's colours, so that it reads on light and on dark."""
+        colours = {"right": "#009E73", "faulty": "#D55E00", "fragile": "#E69F00"}
+        say = html.escape
+        parts = [f"<p><strong>{say(self.headline)}</strong></p>"]
+        for title, words, fix in self.causes():
+            lines = "<br>".join(map(say, words))
+            parts.append(f"<p>→ <strong>{say(title)}</strong><br>{lines}<br><strong>Fix:</strong> {say(fix)}</p>")
+        for heading, entries in self._broken():
+            rows = "".join(f"<li>{say(s)} <small>({say(n)})</small><br>{say(e)}</li>" for n, s, e in entries)
+            parts.append(f"<details><summary>{say(heading)} {len(entries)}</summary><ul>{rows}</ul></details>")
+        for heading, words in self._notes() if not self.stopped else ():
+            if words:
+                rows = "".join(f"<li>{say(word)}</li>" for word in words)
+                parts.append(f"<details><summary>{heading} {len(words)}</summary><ul>{rows}</ul></details>")
+        style = f"border-left: 4px solid {colours.get(self.verdict, '#777')}; padding: 0 1em; color: inherit"
+        return f'<div style="{style}; overflow-wrap: anywhere">' + "".join(parts) + "</div>"

@@ -40,7 +40,8 @@ def plaque(bug):
 
 def story(bug):
     """What one unfolds below an exhibit, in Markdown: why nobody noticed, the check, the fix, where it was seen."""
-    example = check(bug.exposed_by, Adapter(bug.loss), make_cases(0)).example
+    adapter = Adapter(bug.loss)
+    example = check(bug.exposed_by, adapter, make_cases(0, classes=adapter.only_classes)).example
     return "\n".join(
         [
             "<details class=story><summary>Why did nobody notice? The check, the fix, where it was seen</summary>\n",
@@ -58,7 +59,7 @@ def found_by(seed=0):
     found = {}
     for id, bug in CATALOGUE.items():
         adapter = Adapter(bug.loss)
-        results = {name: check(name, adapter, make_cases(seed)) for name in PROPERTIES}
+        results = {name: check(name, adapter, make_cases(seed, classes=adapter.only_classes)) for name in PROPERTIES}
         found[id] = [name for name, result in results.items() if isinstance(result, Violation)]
     return found
 

@@ -1,0 +1,133 @@
+"""The names under which people's losses take their arguments, and the forms in which they want logits and targets."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import torch.nn.functional as F
+
+__all__ = [
+    "ALPHAS",
+    "COLUMN",
+    "FORMS",
+    "MAPS",
+    "NAMES",
+    "ONE_LOGIT",
+    "PLAIN",
+    "REDUCTIONS",
+    "REQUIRED",
+    "TARGET_NAMES",
+    "Form",
+    "column",
+    "logit",
+    "one_hot",
+]
+
+NAMES = {
+    "alpha": ("alpha", "class_weights", "class_weight", "cls_weights", "weights", "weight", "alphas"),
+    "gamma": ("gamma", "focal_gamma", "focusing_param", "focusing", "gama", "focus"),
+    "reduction": ("reduction",),
+    "size_average": ("size_average",),
+    "reduce": ("reduce",),
+    "ignore_index": ("ignore_index", "ignore_label"),
+    "classes": (
+        *("num_classes", "n_classes", "class_num", "num_class", "nb_classes", "num_labels", "no_of_classes"),
+        *("n_class", "nclass", "nclasses", "C", "output_dim", "n_labels", "number_of_classes", "out_features"),
+    ),
+}
+TARGET_NAMES = {"target", "targets", "label", "labels", "y", "y_true", "gt", "true", "ground_truth", "trues"}
+REDUCTIONS = {  # which argument, set to what, asks for which reduction
+    "reduction": {"none": "none", "sum": "sum", "mean": "mean"},
+    "size_average": {"sum": False, "mean": True},
+    "reduce": {"none": False, "mean": True},
+}
+REQUIRED = {  # what to pass for other arguments without a default, by name
+    "fromlogits": True,
+    "from_logits": True,
+    "logits": True,
+    "loss_type": "focal",
+    "device": "cpu",
+    "eps": 1e-12,
+    "epsilon": 1e-12,
+    "label_smoothing": 0.0,
+    "smoothing": 0.0,
+    "smooth": 0.0,
+    "temperature": 1.0,
+    "beta": 0.999,
+    "num_items_in_batch": None,
+    "mask": "ones",
+    "attention_mask": "ones",
+    "sample_weight": "ones",
+    "samples_per_cls": "counts",
+    "cls_num_list": "counts",
+    "class_counts": "counts",
+    "counts": "counts",
+}
+
+
+@dataclass(frozen=True)
+class Form:
+    """A way to hand logits ``(N, C)`` and class indices ``(N)`` to a loss that wants them otherwise."""
+
+    words: str  # what the loss takes, to follow "It takes"
+    input: Callable = lambda x: x
+    target: Callable = lambda t, x: t
+    classes: int | None = None  # the only number of classes
+
+
+def one_hot(target, input):
+    return F.one_hot(target, input.shape[1]).movedim(-1, 1).to(input.dtype)
+
+
+def _softmax(x):
+    return F.softmax(x, 1)
+
+
+def _log_softmax(x):
+    return F.log_softmax(x, 1)
+
+
+def logit(x):
+    """The one logit that a sigmoid wants, of the two that a softmax wants."""
+    return x[:, 1] - x[:, 0]
+
+
+def column(x):
+    return logit(x)[:, None]
+
+
+def _yes(t, x):
+    return t.to(x.dtype)
+
+
+def _yes_column(t, x):
+    return _yes(t, x)[:, None]
+
+
+PLAIN = Form("")
+MAPS = Form("label maps (N, C, H, W) only", lambda x: x[:, :, None, None], lambda t, x: t[:, None, None])
+ONE_LOGIT = Form("one logit (N,) for two classes", logit, _yes, 2)
+COLUMN = Form("one logit (N, 1) for two classes, targets (N,)", column, _yes, 2)
+FORMS = (  # the usual ones first
+    PLAIN,
+    Form("one-hot targets", target=one_hot),
+    Form("log-probabilities", _log_softmax),
+    Form("probabilities", _softmax),
+    Form("probabilities and one-hot targets", _softmax, one_hot),
+    Form("log-probabilities and one-hot targets", _log_softmax, one_hot),
+    ONE_LOGIT,
+    Form("one logit (N, 1) for two classes, targets (N, 1)", column, _yes_column, 2),
+    Form("one probability (N,) for two classes", lambda x: logit(x).sigmoid(), _yes, 2),
+    Form("one probability (N, 1) for two classes", lambda x: column(x).sigmoid(), _yes_column, 2),
+    MAPS,
+    Form("targets (N, 1)", target=lambda t, x: t[:, None]),
+    Form("two classes only", classes=2),
+    Form("an object with .logits", lambda x: SimpleNamespace(logits=x)),
+    COLUMN,
+)
+ALPHAS = {  # the forms in which weights are taken
+    "tensor": lambda w: w,
+    "list": lambda w: [float(x) for x in w],
+    "dict": lambda w: {k: float(x) for k, x in enumerate(w)},
+    "column": lambda w: w[:, None],
+}

@@ -1,0 +1,231 @@
+"""Finding out by trying: in which form a loss takes its arguments, and what is built into it."""
+
+import contextlib
+import copy
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from .forms import ALPHAS, MAPS, PLAIN, Form, column, logit, one_hot
+
+__all__ = ["Nonsense", "Probing", "Stopped", "Untestable", "as_number", "exponent_of", "first_of"]
+
+
+class Untestable(Exception):
+    """The loss lacks what a check needs to set. This says nothing against the loss."""
+
+
+class Nonsense(TypeError):
+    """The loss came back with what is no finite number."""
+
+
+class Stopped(BaseException):
+    """The loss asked the process to end, or ran out of memory. Not an Exception: nothing can be said about the loss."""
+
+
+class Probing:
+    """The part of an ``Adapter`` that tries what no signature tells. Single examples are enough for most of it."""
+
+    OMIT = object()
+
+    def _forms_of_size(self):
+        """For an instance that holds weights: its number of classes."""
+        tensors = vars(self.loss).values() if isinstance(self.loss, nn.Module) else []
+        tensors = [*tensors, *(self.loss.buffers() if isinstance(self.loss, nn.Module) else [])]
+        sizes = {t.numel() for t in tensors if isinstance(t, torch.Tensor) and t.numel() > 1}
+        return tuple(Form(f"{n} classes only", classes=n) for n in sorted(sizes))
+
+    def _find_form(self, forms):
+        """Take the first form that fits; else the first in which the loss runs; else the first, with its error."""
+        first = ran = None
+        for form in forms:
+            if ran and form.classes and not (ran["form"].target is one_hot and form.input is not PLAIN.input):
+                continue  # it takes any number of classes: that it may be right for two is beside the point
+            self._probe(form)
+            found = dict(vars(self))
+            first = first or found
+            if self.error is None:
+                # One alpha for every yes and no is told best where it was first seen, on a one-hot table.
+                if self.fits and not (
+                    ran and form.input in (logit, column) and self.alpha_is_numeric and not self.balances
+                ):
+                    return
+                ran = ran or found
+        vars(self).update((ran or first) | {"printed": self.printed})
+
+    def for_maps(self):
+        """This loss, ready for label maps ``(N, C, H, W)`` as they are."""
+        if self.form.input is not MAPS.input:
+            return self
+        other = copy.copy(self)
+        other.form = PLAIN
+        return other
+
+    def _probe(self, form):
+        """Find the dtype and neutral alpha with which the loss runs in this form, and its conventions."""
+        self.form, self.error, self.fits, self.weights_inside, self.balances = form, None, False, None, False
+        self.factor = 1.0
+        self._list_roles()
+        neutral = [(self.OMIT, "tensor")]
+        if "alpha" in self.names:
+            ones, one = [("ones", kind) for kind in ALPHAS], (1.0, "tensor")
+            neutral = [ones[0], *ones[1:3], one, *neutral] if self.alpha_is_numeric else [*neutral, *ones, one]
+            if form.classes == 2 and self.alpha_is_numeric:
+                neutral = [one, *neutral]
+        dtypes = dict.fromkeys((self.wanted_dtype, torch.float32))
+        tries = [(d, *n) for d in dtypes for n in neutral]
+        for whole in (False, True) if "gamma" in self.names else (False,):
+            for self.dtype, self.no_weights, self.alpha_form in tries:
+                self.whole_gamma = whole
+                try:
+                    self._find_conventions()
+                    self.error = None
+                    self._find_roles()
+                    self._find_balance()
+                    self._fit()
+                    return
+                except Exception as error:
+                    self.error = self.error or error
+        (self.dtype, self.no_weights, self.alpha_form), self.whole_gamma = tries[0], False
+
+    def _batch(self):
+        c = self.only_classes or 3
+        input = self.tensor([[1, 0, -1, 2], [2, -1, 0, 1], [0, 0, 1, 0], [-1, 1, 0, 0], [1, 2, 0, -1]])
+        input = input[:, :c] if c <= 4 else torch.cat([input, self.tensor([[0.0] * (c - 4)] * 5)], 1)
+        return input, torch.tensor([0, 2, 1, 0, 2], device=self.device) % c
+
+    def _find_conventions(self):
+        input, target = self._batch()
+        self.own_reduction, self.divides_by_weights = "mean", False
+        once, twice = self(input, target), self(input.repeat(2, 1), target.repeat(2))
+        if not once.isfinite().all():
+            raise Nonsense(f"the loss of ordinary logits is {once.tolist()}")
+        if self.no_weights == "ones" and once.numel() not in (1, target.numel()):
+            raise Nonsense(f"with weights its result has {once.numel()} numbers for {target.numel()} targets")
+        if not self.reductions and once.numel() == target.numel() > 1:
+            self.own_reduction = "none"
+        elif not self.reductions and torch.allclose(twice, 2 * once, rtol=1e-6):
+            self.own_reduction = "sum"
+        if self.takes_weights:
+            c = input.shape[1]
+            weights, one, two = self.tensor([3.0, 2.0, 5.0, 4.0] + [1.0] * c)[:c], slice(1, 2), slice(0, 2)
+            if self.no_weights is self.OMIT:
+                self._find_form_of_weights(input, target, weights)
+            alone = [self(input[one], target[one], alpha=alpha) for alpha in (weights, None)]
+            pair = [self(input[two], target[two], alpha=alpha) for alpha in (weights, None)]
+            self.divides_by_weights = torch.allclose(*alone) and not torch.allclose(*pair)
+
+    def _find_form_of_weights(self, input, target, weights):
+        for self.alpha_form in ALPHAS:
+            with contextlib.suppress(Exception):
+                self(input, target, alpha=weights)
+                return
+        self.alpha_form = "tensor"
+
+    def default_weights(self, classes=3):
+        """The weights ``(C,)`` that the loss applies when no alpha is given, four digits of them."""
+        weights = []
+        for k in range(classes):
+            input, target = self.tensor([[0.0] * classes]), torch.tensor([k], device=self.device)
+            default = as_number(self.criterion(classes)(input, target), self.dtype).sum()
+            weights.append(round((default / self(input, target).sum()).item(), 4))
+        return self.tensor(weights)
+
+    def singles(self, classes, **arguments):
+        """The loss of single examples: a row for each class, a column for p_t = 3/4, 1/2, 1/4."""
+        rows = []
+        for k in range(classes):
+            input = torch.zeros(3, classes, dtype=self.dtype, device=self.device)
+            input[:, k] = torch.log(self.tensor([3.0, 1.0, 1 / 3]) * (classes - 1))
+            target = torch.tensor([k], device=self.device)
+            rows.append(torch.stack([self(input[i : i + 1], target, **arguments).reshape(()) for i in range(3)]))
+        return torch.stack(rows).detach()
+
+    def _find_roles(self):
+        """Find gamma by what an argument does, where no name tells it."""
+        if "gamma" in self.names or self.form is not PLAIN:
+            return
+        for name, default in list(self.left.items()):
+            if isinstance(default, (int, float)) and not isinstance(default, bool) and default:
+                with contextlib.suppress(Exception):
+                    self.names["gamma"] = name
+                    self._list_roles()
+                    found = [exponent_of(self.singles(3, gamma=gamma)) for gamma in (1.0, 3.0)]
+                    if all(f is not None and abs(f - g) < 1e-3 for f, g in zip(found, (1, 3), strict=True)):
+                        del self.left[name]
+                        return
+                self.names.pop("gamma", None)
+                self._list_roles()
+
+    def _find_balance(self):
+        """Find out if a single alpha is class 1's weight and 1 - alpha class 0's, as in the paper."""
+        if self.only_classes == 2 and self.alpha_is_numeric:
+            quarter, half = (self.singles(2, alpha=a).mean(1) for a in (0.25, 0.5))
+            if torch.allclose(quarter / half, self.tensor([1.5, 0.5]), rtol=1e-3):
+                self.balances, self.no_weights = True, 0.5
+                self.settable -= {"alpha"}
+
+    def _fit(self):
+        """Compare single examples with a focal loss of any gamma, up to a weight for each class."""
+        c, p = self.only_classes or 3, self.tensor([0.75, 0.5, 0.25])
+        values = self.singles(c)
+        if "gamma" not in self.settable and not self.gamma_told:
+            gamma = exponent_of(values)
+            if gamma is None:
+                return
+            self.own_gamma = abs(round(gamma, 3)) if abs(gamma - round(gamma, 3)) < 1e-4 else gamma
+        ratio = values / ((1 - p) ** self.gammas[0] * -p.log())
+        if not (torch.allclose(ratio, ratio[:, :1].expand(-1, 3), rtol=1e-3) and (ratio > 0).all()):
+            return
+        weights = ratio.mean(1)
+        if "gamma" in self.settable:
+            other = self.singles(c, gamma=3.0) / ((1 - p) ** 3 * -p.log())
+            if not torch.allclose(other, weights[:, None].expand(-1, 3), rtol=1e-3):
+                return
+        if self.only_classes is None and _all_same(weights):
+            other = self.singles(4) / ((1 - p) ** self.gammas[0] * -p.log())  # for any number of classes
+            if not torch.allclose(other, weights[:1].expand(4, 3), rtol=1e-3):
+                return
+        self.fits = True
+        if _all_same(weights):
+            if not torch.allclose(weights, torch.ones_like(weights), rtol=1e-3):
+                self.factor = weights[0].item()
+        elif "alpha" in self.settable and not self.takes_weights:
+            self.fits = False  # its alpha is to balance the classes, and does not
+        else:
+            self.weights_inside = weights
+            self.form = replace(self.form, classes=c)
+
+
+def exponent_of(values):
+    """The gamma of single examples' losses at p_t = 3/4, 1/2, 1/4, up to a factor; None if there is none."""
+    p = torch.tensor([0.75, 0.5, 0.25], dtype=values.dtype, device=values.device)
+    if not (values > 0).all():
+        return None
+    log = (values / -p.log()).log()
+    slopes = (log[:, 1:] - log[:, :2]) / ((1 - p).log()[1:] - (1 - p).log()[:2])
+    gamma = slopes.mean().item()
+    return gamma if (slopes - gamma).abs().max() < 1e-3 and gamma > -1e-3 else None
+
+
+def _all_same(weights):
+    return torch.allclose(weights, weights[:1].expand_as(weights), rtol=1e-3)
+
+
+def first_of(value):
+    """The loss among what a loss returned: the first of a tuple, ``"loss"`` of a dict, else all of it."""
+    if isinstance(value, dict) and value:
+        value = value.get("loss", next(iter(value.values())))
+    return value[0] if isinstance(value, (tuple, list)) and value else value
+
+
+def as_number(value, dtype):
+    """What a loss returned, as a tensor; the first of a tuple, ``"loss"`` of a dict. TypeError if it is no number."""
+    value = first_of(value)
+    if isinstance(value, torch.Tensor):
+        return value
+    try:
+        return torch.as_tensor(float(value), dtype=dtype)
+    except (TypeError, ValueError):
+        raise Nonsense(f"it returned {type(value).__name__}, not a tensor") from None

@@ -1,0 +1,174 @@
+"""Reductions, ignored targets, class weights and label maps: how the losses of many targets become one."""
+
+import contextlib
+import copy
+import itertools
+
+import torch
+
+from ..adapter import Untestable
+from ..cases import Violation, expect, gradient, need, numbers, total, with_weights
+from ..forms import COLUMN, ONE_LOGIT
+from .registry import a_property
+
+__all__ = [
+    "alpha_scales_its_class",
+    "batch_is_mean_of_singles",
+    "default_is_unweighted",
+    "doubled_batch_keeps_the_mean",
+    "ignored_rows_are_dropped",
+    "image_equals_its_rows",
+    "none_has_the_targets_shape",
+    "sum_is_n_times_the_mean",
+    "wrong_alpha_length_is_refused",
+]
+
+
+@a_property("reduction='none' gives one loss for each target.", "reduction")
+def none_has_the_targets_shape(loss, cases):
+    if loss.form is ONE_LOGIT:
+        columns, case = copy.copy(loss), cases[3]
+        columns.form = COLUMN
+        right = got = loss(case.input, case.target).detach()
+        with contextlib.suppress(Exception):  # to refuse this is right as well
+            got = columns(case.input, case.target).detach()
+        if not torch.allclose(got, right, **loss.tolerance):
+            example = f"{case}, as logits (4, 1) and targets (4,): got {numbers(got)}, expected {numbers(right)}"
+            raise Violation(f"{example} (of a 4×4 table)", ("4×4",), "fragile")
+    if "none" not in loss.reductions and loss.own_reduction != "none":
+        raise Untestable("it cannot be asked for reduction 'none'")
+    for case in cases:
+        for alpha in [None] * loss.runs_without_alpha + [case.alpha] * loss.takes_weights:
+            got = loss.criterion(case.input.shape[1], alpha, reduction="none")(case.input.clone(), case.target.clone())
+            if got.shape != case.target.shape:
+                example = f"{case}{with_weights(alpha)}, reduction none: the result has shape {tuple(got.shape)}"
+                raise Violation(f"{example}, expected {tuple(case.target.shape)}", (str(tuple(got.shape)),))
+
+
+@a_property("The sum is N times the mean.", "reduction")
+def sum_is_n_times_the_mean(loss, cases):
+    for case in cases:
+        got, n = loss(case.input, case.target, reduction="sum"), len(case.target)
+        expect(loss, got, n * loss(case.input, case.target), f"{case}, reduction sum", f"{n} times the mean")
+
+
+@a_property("The mean of a batch is the mean of its examples, each taken alone.", "reduction")
+def batch_is_mean_of_singles(loss, cases):
+    for case in cases[1:]:
+        for alpha in [None] + [case.alpha] * (loss.takes_weights and not loss.divides_by_weights):
+            rows = [loss(x[None], t[None], alpha=alpha) for x, t in zip(case.input, case.target, strict=True)]
+            rows = torch.stack([row.mean() for row in rows])
+            setting = f"{case}{with_weights(alpha)}"
+            why = f"the mean of what it gives for each alone, {numbers(rows)}"
+            expect(loss, loss(case.input, case.target, alpha=alpha), rows.mean(), setting, why)
+
+
+@a_property("Writing every example twice leaves the mean as it is.", "reduction")
+def doubled_batch_keeps_the_mean(loss, cases):
+    for case in cases:
+        got = loss(case.input.repeat(2, 1), case.target.repeat(2))
+        expect(loss, got, loss(case.input, case.target), f"{case}, every row twice", "once")
+
+
+@a_property("Ignored targets change nothing: it is as if their rows were not there.", "reduction")
+def ignored_rows_are_dropped(loss, cases):
+    need(loss, "ignore_index")
+    if loss.one_hot:
+        raise Untestable("it takes no class indices")
+    for case in cases[1:]:
+        input, target = case.input.clone(), case.target.clone()
+        input[0] = torch.arange(input.shape[1])  # an expensive row, whatever class it is taken for
+        for ignored, alpha in itertools.product((-100, int(target[0])), [None] + [case.alpha] * loss.takes_weights):
+            target[0] = ignored
+            kept = target != ignored
+            if kept.any():
+                got = loss(input, target, alpha=alpha, ignore_index=ignored)
+                setting = f"logits {numbers(input)}, target {target.tolist()}{with_weights(alpha)}"
+                expected = loss(input[kept], target[kept], alpha=alpha)
+                expect(loss, got, expected, f"{setting}, ignore_index {ignored}", "without the ignored rows")
+
+
+@a_property("With no alpha given, no class is weighted.", "weights", level="manners")
+def default_is_unweighted(loss, cases):
+    need(loss, "alpha")
+    if not loss.runs_without_alpha:
+        raise Untestable("it does not run without alpha")
+    for case in [] if loss.no_weights is loss.OMIT else cases:
+        got = loss.criterion(case.input.shape[1])(case.input.clone(), case.target.clone())
+        ones = loss.criterion(case.input.shape[1], alpha=loss.unweighted(case.input.shape[1]))
+        expected = ones(case.input.clone(), case.target.clone())
+        expect(loss, got, expected, f"{case}, alpha left out", "all weights 1")
+
+
+@a_property("Doubling alpha[k] adds exactly the loss of class k once more.", "weights")
+def alpha_scales_its_class(loss, cases):
+    need(loss, "alpha")
+    for reduction in ["mean", *sorted({"none", "sum"} & set(loss.reductions))]:
+
+        def summed(input, target, alpha, reduction=reduction):
+            if reduction == "mean":
+                return total(loss, input, target, alpha)
+            return loss(input, target, alpha=alpha, reduction=reduction).sum()
+
+        for case in cases:
+            k = int(case.target[0])
+            doubled, of_class_k = case.alpha.clone(), case.target == k
+            doubled[k] *= 2
+            before, after = (summed(case.input, case.target, alpha) for alpha in (case.alpha, doubled))
+            added = summed(case.input[of_class_k], case.target[of_class_k], case.alpha)
+            how = "" if reduction == "mean" else f"reduction {reduction}, "
+            setting = f"{case}: {how}the summed loss after weights {numbers(case.alpha)} became {numbers(doubled)}"
+            why = f"{numbers(before)} before, plus {numbers(added)} of class {k}"
+            expect(loss, after, before + added, setting, why)
+
+
+@a_property("An alpha with too many or too few weights is refused.", "weights", level="manners")
+def wrong_alpha_length_is_refused(loss, cases):
+    need(loss, "alpha")
+    if not loss.takes_weights:
+        raise Untestable("its alpha is a single number")
+    case = cases[2]
+    for length in (4, 2):
+        try:
+            value = loss(case.input, torch.tensor([0, 1], device=loss.device), alpha=loss.tensor([1.0] * length))
+        except Exception:
+            continue
+        example = f"{length} weights for 3 classes were accepted: got {numbers(value.detach())}"
+        raise Violation(example, (f"{length} accepted",))
+
+
+@a_property("Logits (N, C, H, W) are worth the same as their N·H·W rows.", "shape")
+def image_equals_its_rows(loss, cases):
+    rows, target = cases[3].input.repeat(2, 1), cases[3].target.repeat(2)  # 8 rows
+    c = rows.shape[1]
+    image, labels = rows.reshape(2, 2, 2, c).movedim(-1, 1), target.reshape(2, 2, 2)
+    expected, right = loss(rows, target), gradient(loss, rows, target).reshape(2, 2, 2, c)
+    with contextlib.suppress(Exception):
+        last = rows.reshape(2, 2, 2, c)
+        ours, ours_slope = loss.for_maps()(last, labels), gradient(loss.for_maps(), last, labels)
+        if torch.allclose(ours, expected, **loss.tolerance) and torch.allclose(ours_slope, right, **loss.tolerance):
+            loss.classes_last = True
+            return
+    try:
+        got, slope = loss.for_maps()(image, labels), gradient(loss.for_maps(), image, labels)
+    except Exception as error:
+        raise Untestable(f"it refuses input of shape (N, C, H, W): {error}") from error
+    setting = f"logits of shape (2, {c}, 2, 2) whose pixels are the rows {numbers(rows)}, target {target.tolist()}"
+    try:
+        expect(loss, got, expected, setting, "the rows")
+    except Violation as violation:
+        violation.level = None if _is_for_maps(loss) else "fragile"
+        raise
+    expect(loss, slope, right.movedim(-1, 1), f"{setting}: the gradient", "the rows")
+
+
+def _is_for_maps(loss):
+    """Whether its code does anything about more than two dimensions; else it was written for (N, C) alone.
+
+    A function that only calls another one does not tell.
+    """
+    code = getattr(getattr(loss.loss, "forward", loss.loss), "__code__", None)
+    names = set(code.co_names if code else ())
+    computes = names & {"softmax", "log_softmax", "gather", "one_hot", "exp", "log"}
+    about = names & {"dim", "ndim", "permute", "transpose", "movedim", "view", "reshape", "flatten"}
+    return bool(about) or not computes

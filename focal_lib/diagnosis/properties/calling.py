@@ -1,0 +1,124 @@
+"""How a loss is called, and how it treats its caller."""
+
+import copy
+
+import torch
+from torch import nn
+
+from ..adapter import Untestable
+from ..cases import Violation, expect, expect_finite, numbers, weights, with_weights
+from .registry import a_property
+
+__all__ = [
+    "inputs_are_unchanged",
+    "is_stateless",
+    "keeps_float64",
+    "prints_nothing",
+    "runs_with_defaults",
+    "takes_class_indices",
+    "weights_follow_the_module",
+]
+
+
+@a_property("Called with nothing but logits and targets, the loss returns a finite tensor to differentiate.", "calling")
+def runs_with_defaults(loss, cases):
+    case = cases[2]
+    c = case.input.shape[1]
+    value = loss.criterion(c, loss.unweighted(c) if loss.needs_alpha else None)(
+        case.input.clone().requires_grad_(), case.target.clone()
+    )
+    if not isinstance(value, torch.Tensor):
+        raise Violation(f"{case}: it returned {type(value).__name__}, not a tensor", (type(value).__name__,))
+    expect_finite({"loss": value}, str(case))
+    if not value.requires_grad:
+        raise Violation(f"{case}: the result has no gradient graph, so nothing can learn from it", ("no graph",))
+
+
+@a_property("Targets are class indices.", "calling", level="manners")
+def takes_class_indices(loss, cases):
+    if loss.one_hot:
+        example = f"{cases[2]}: it refuses class indices and takes only float targets of the logits' shape"
+        raise Violation(example, ("one-hot",))
+
+
+@a_property("The loss prints nothing.", "care", level="manners")
+def prints_nothing(loss, cases):
+    loss(cases[0].input, cases[0].target)
+    if loss.printed:
+        raise Violation(f"it printed {loss.printed.strip().splitlines()[0][:60]!r}", ("printed",))
+
+
+@a_property("Logits, targets and weights are left as they were.", "care")
+def inputs_are_unchanged(loss, cases):
+    for case in cases[1:3]:
+        ignore = -100 if "ignore_index" in loss.settable else None
+        before = {"logits": case.input.clone(), "targets": case.target.clone(), "weights": case.alpha.clone()}
+        if ignore is not None:
+            before["targets"][-1] = ignore
+        after = {name: tensor.clone() for name, tensor in before.items()}
+        alpha = after["weights"] if loss.takes_weights else None
+        try:
+            loss.criterion(case.input.shape[1], alpha, ignore_index=ignore)(after["logits"], after["targets"])
+        except Exception as error:
+            raise Untestable("it fails on an ignored target") from error
+        for name in before:
+            if not torch.equal(before[name], after[name]):
+                example = f"the {name} {numbers(before[name])} came back as {numbers(after[name])}"
+                raise Violation(example, tuple(after[name].flatten().tolist()))
+
+
+@a_property("The same call gives the same number, whatever was called in between.", "care")
+def is_stateless(loss, cases):
+    case = cases[3]
+    c = case.input.shape[1]
+    run = loss.criterion(c, weights(loss, case))
+    # If one call's targets pick the next one's weights, it shows.
+    target = torch.tensor([1, 2, 0, 1], device=loss.device) % c
+    first = run(case.input.clone(), target.clone()).detach().clone()
+    run(cases[2].input.clone(), cases[2].target.clone())
+    again = run(case.input.clone(), target.clone())
+    setting = f"logits {numbers(case.input)}, target {target.tolist()}{with_weights(weights(loss, case))}"
+    expect(loss, again, first, f"{setting}, called a second time", "the first result")
+    other = (target + 1) % c
+    fresh = loss.criterion(c, weights(loss, case))(case.input.clone(), other.clone())
+    setting = f"logits {numbers(case.input)}, target {other.tolist()}, called after target {target.tolist()}"
+    expect(loss, run(case.input.clone(), other), fresh, setting, "what a new one gives")
+
+
+@a_property("float64 logits give a float64 loss.", "care", level="manners")
+def keeps_float64(loss, cases):
+    c = cases[2].input.shape[1]
+    value = loss.criterion(c, loss.unweighted(c))(cases[2].input.double(), cases[2].target)
+    if value.dtype != torch.float64:
+        raise Violation(f"{cases[2]}, as float64: the loss came back as {value.dtype}", (str(value.dtype),))
+
+
+class LeftBehind(torch.Tensor):
+    """Stands for a tensor on another device: it may be moved, but not mixed with other tensors."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        if function.__name__ in ("to", "type_as", "cuda", "cpu"):
+            return function(args[0].as_subclass(torch.Tensor), *args[1:], **(kwargs or {}))
+        flat = [a for arg in args for a in (arg if isinstance(arg, (tuple, list)) else [arg])]
+        if any(isinstance(a, torch.Tensor) and not isinstance(a, cls) and a.ndim for a in flat):
+            raise Violation("", ("left behind",))
+        return super().__torch_function__(function, types, args, kwargs)
+
+
+@a_property("Moved to another device, a module takes its weights along.", "care", level="fragile")
+def weights_follow_the_module(loss, cases):
+    run = loss.criterion(cases[2].input.shape[1], weights(loss, cases[2]))
+    if not isinstance(run.loss, nn.Module):
+        raise Untestable("it is a function: it holds no tensor that could stay behind")
+    run.loss = copy.deepcopy(run.loss)
+    for module in run.loss.modules():
+        for name, value in vars(module).items():  # parameters and buffers, which .to() moves, are not among these
+            if isinstance(value, torch.Tensor):
+                setattr(module, name, value.detach().as_subclass(LeftBehind))
+                left = f"{name} {numbers(value)}"
+    try:
+        run(cases[2].input.clone(), cases[2].target.clone())
+    except Violation as violation:
+        example = f"{left} is neither buffer nor parameter: after .to(device) it is where it was, and then used"
+        raise Violation(example, violation.got) from None

@@ -1,0 +1,83 @@
+"""Extreme logits, small gammas, masked classes and half precision."""
+
+import math
+
+import torch
+
+from ..adapter import Untestable
+from ..cases import IN_A_PAGE, Violation, check_finite, expect, expect_finite, gradient, numbers
+from .registry import a_property
+
+__all__ = [
+    "gradient_is_full_when_wrong_by_100",
+    "is_finite_at_extreme_logits",
+    "is_finite_for_small_gamma",
+    "is_finite_in_half_precision",
+    "masked_class_is_absent",
+]
+
+
+@a_property("Loss and gradient are finite for logits of 10 000.", "extremes", level="fragile")
+def is_finite_at_extreme_logits(loss, cases):
+    three = [([[1e4, -1e4, 0]], [2])] if loss.only_classes != 2 else []
+    for rows, target in [([[1e4, 0]], [0]), ([[1e4, 0]], [1]), ([[0, -1e4]], [1]), *three]:
+        check_finite(loss, rows, target)
+
+
+@a_property("For gamma below 1, a certain prediction has a finite gradient.", "extremes", level="fragile")
+def is_finite_for_small_gamma(loss, cases):
+    if loss.gammas[-1] >= 1:
+        raise Untestable("its gamma cannot be set below 1")
+    check_finite(loss, [[50, 0]], [0], gamma=0.5)
+
+
+@a_property(
+    "An example that is wrong by 100 still pulls with full strength: its gradient is near 1.",
+    "extremes",
+    level="fragile",
+)
+def gradient_is_full_when_wrong_by_100(loss, cases):
+    if loss.form.words.startswith(("prob", "one prob")):
+        raise Untestable("it takes probabilities, and they round to 0 there")
+    input, target = loss.tensor([[100, 0]]), torch.tensor([1], device=loss.device)
+    full = loss.inside(target) * loss.tensor([[1.0, -1.0]])
+    expect(loss, gradient(loss, input, target), full, "logits [[100, 0]], target [1]: the gradient")
+
+
+@a_property("A class masked with -inf is as good as absent.", "extremes", level="fragile")
+def masked_class_is_absent(loss, cases):
+    rows, target = [[1, 0, -math.inf], [0, 2, -math.inf]], [0, 0]
+    check_finite(loss, rows, target)
+    target, input = torch.tensor(target, device=loss.device), loss.tensor(rows)
+    without = loss(input[:, :2], target)
+    expect(loss, loss(input, target), without, f"logits {numbers(input)}, target [0, 0]", "without the third class")
+
+
+@a_property(
+    "Half-precision logits give a finite loss and gradient, autocast about the same loss.", "extremes", level="fragile"
+)
+def is_finite_in_half_precision(loss, cases):
+    for dtype in (torch.float16, torch.bfloat16):
+        for target in (0, 1):
+            input = torch.tensor([[20, 0]], dtype=dtype, device=loss.device, requires_grad=True)
+            try:
+                value = loss(input, torch.tensor([target], device=loss.device))
+                (slope,) = torch.autograd.grad(value, input)
+            except Exception as error:
+                raise Untestable(f"it refuses {dtype} logits") from error
+            setting = f"logits [[20, 0]] in {dtype}, target [{target}]"
+            expect_finite({"loss": value.detach(), "gradient": slope}, setting)
+            right = loss(input.detach().float(), torch.tensor([target], device=loss.device)).detach()
+            _expect_about(value.detach(), right, f"{setting}: the loss")
+    case = cases[2]
+    if IN_A_PAGE:
+        return
+    right = loss(case.input.float(), case.target).detach()
+    with torch.autocast(loss.device.type, dtype=torch.bfloat16):
+        value = loss(case.input.float(), case.target)
+    _expect_about(value.detach(), right, f"{case}, under autocast: the loss")
+
+
+def _expect_about(got, right, setting):
+    if not (got - right).abs() <= 0.05 + 0.1 * right.abs():
+        raise Violation(f"{setting} is {numbers(got)}, in float32 it is {numbers(right)}", (got.item(),))

@@ -1,0 +1,159 @@
+"""Losses that are no torch function of logits and targets: boosters' objectives, other frameworks, training steps."""
+
+import copy
+import functools
+import types
+
+import torch
+from torch import nn
+
+from .adapter import parameters_of
+from .cases import numbers
+from .forms import NAMES
+
+__all__ = ["gradient_of_objective", "hint", "step_of", "through"]
+
+
+class _Outside(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, input, target, value_and_gradient):
+        value, gradient = value_and_gradient(input.detach().numpy(), target.numpy())
+        ctx.save_for_backward(torch.as_tensor(gradient).to(input))
+        return torch.as_tensor(value).to(input)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * ctx.saved_tensors[0], None, None
+
+
+def through(value_and_gradient):
+    """A torch loss of a function of another framework, for :func:`diagnose`.
+
+    Args:
+        value_and_gradient: takes logits ``(N, C)`` and labels ``(N)`` as numpy arrays and returns the loss, one number,
+            and its gradient by the logits, both as numbers or arrays. ``jax.value_and_grad(loss)`` is one.
+    """
+
+    def loss(input, target):
+        return _Outside.apply(input, target, value_and_gradient)
+
+    return loss
+
+
+LINES = {  # by the framework that the code uses
+    "jax": "diagnose(focal_lib.diagnosis.through(jax.value_and_grad({name})))",
+    "keras": "with KERAS_BACKEND=torch in the environment, diagnose(lambda input, target: {name}(one_hot(target, "
+    "input.shape[1]).to(input), input.softmax(1))), where one_hot is that of torch.nn.functional",
+    "torch": "diagnose(lambda input, target, alpha=None, gamma=2.0: {name}(...))",
+}
+LINES["tensorflow"] = LINES["keras"]
+
+
+def hint(loss, name, error):
+    """The line that would make a loss work which could not be called."""
+    if any(word in str(error) for word in ("CUDA", "NVIDIA", "MPS")):
+        return "It asks for a GPU that is not here: make its tensors with device=input.device"
+    places = [loss, *(getattr(loss, name, None) for name in ("forward", "call", "__init__"))]
+    space = next((place.__globals__ for place in places if hasattr(place, "__globals__")), {})
+    used = {value.__name__.split(".")[0] for value in space.values() if isinstance(value, types.ModuleType)}
+    if "numpy" in used and not used & set(LINES):
+        return "It computes in numpy, and no gradient flows through that: write it in torch to train with it"
+    framework = next((framework for framework in LINES if framework in used), "torch")
+    return f"An adapter says how to call it: {LINES[framework].format(name=name)}"
+
+
+def step_of(module):
+    """A loss of logits and targets from a module with ``training_step(batch, batch_idx)``; None if it is no such."""
+    if not hasattr(module, "training_step"):
+        return None
+    try:
+        module = module() if isinstance(module, type) else copy.deepcopy(module)
+    except Exception:
+        return None
+    for name, child in list(module.named_children()):
+        if next(child.parameters(), None) is not None:  # the model, or a part of it: the batch is its logits already
+            setattr(module, name, nn.Identity())
+    module.forward = lambda x, *_, **__: x
+    module.log = module.log_dict = module.print = lambda *_, **__: None
+    return lambda input, target: module.training_step((input, target), 0)
+
+
+WORDS = "an objective for a booster: it returns (gradient, Hessian)"
+
+
+class _Data:
+    """What a booster hands over beside the scores."""
+
+    def __init__(self, labels):
+        self.labels = labels
+
+    def get_label(self):
+        return self.labels
+
+    def get_weight(self):
+        return None
+
+
+def _calls(scores, labels):
+    """(arguments, how the gradient comes back) of every usual way to call an objective; numpy arrays."""
+    n, c = scores.shape
+    whole, floats = labels.astype(int), labels.astype(float)
+    for order in "FC":
+        flat, back = scores.ravel(order), functools.partial(_as_table, n, c, order)
+        yield (flat, _Data(floats)), back
+        yield (whole, flat), back
+    yield (scores, _Data(floats)), back
+    yield (whole, scores), back
+    if c == 2:
+        margin = scores[:, 1] - scores[:, 0]
+        yield (margin, _Data(floats)), _of_two
+        yield (floats, margin), _of_two
+
+
+def _as_table(n, c, order, gradient):
+    return gradient.reshape(n, c, order=order)
+
+
+def _of_two(gradient):
+    """The gradient by both logits from that by their difference."""
+    return gradient.reshape(-1)[:, None] * [[-1.0, 1.0]]
+
+
+def gradient_of_objective(loss, call, gamma=None):
+    """What is wrong with the gradient of an objective that returns (gradient, Hessian) in numpy.
+
+    ``call(loss, ...)`` calls it. Returns None if ``loss`` is no such objective; else (what it is, in words, None or the
+    counter-example).
+    """
+    try:
+        import numpy as np
+    except ImportError:
+        return None
+    named = {p.name: p.default for p in parameters_of(loss)}
+    own = next((named[n] for n in NAMES["gamma"] if isinstance(named.get(n), (int, float))), gamma)
+    gammas = (2.0, 1.0, 3.0, 5.0, 1.5, 0.5, 0.0) if own is None else (own,)
+    wrong = None
+    for classes in (3, 2):
+        generator = torch.Generator().manual_seed(0)
+        scores = torch.randint(-3, 4, (6, classes), generator=generator).double() / 2
+        target = torch.arange(6) % classes
+        p = scores.softmax(1)
+        p_t, hot = p.gather(1, target[:, None]), torch.eye(classes).double()[target]
+        right = {g: ((1 - p_t) ** g - g * p_t * (1 - p_t) ** (g - 1) * p_t.log()) * (p - hot) for g in gammas}
+        for arguments, back in _calls(scores.numpy(), target.numpy()):
+            try:
+                with np.errstate(all="ignore"):
+                    got, second = (np.asarray(array, dtype=float) for array in call(loss, *arguments))
+                got, second = torch.tensor(back(got)), back(second)
+            except Exception:
+                continue
+            for g, expected in right.items():
+                ratio = torch.stack([(got / expected)[target == k].flatten() for k in range(classes)])
+                if torch.allclose(ratio, ratio[:, :1].expand_as(ratio), rtol=1e-3) and (ratio > 0).all():
+                    same = torch.allclose(ratio, torch.ones_like(ratio), rtol=1e-3)
+                    more = "" if same else f", times {numbers(ratio[:, 0], 4)} for the classes"
+                    return f"{WORDS}, gamma {g:g}{more}", None
+            g, expected = next(iter(right.items()))
+            example = f"scores {numbers(scores[:1])}, label [{target[0]}], gamma {g:g}: the gradient is "
+            wrong = wrong or (WORDS, f"{example}{numbers(got[0])}, expected {numbers(expected[0])}")
+    return wrong
