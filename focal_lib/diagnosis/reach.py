@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from .adapter import parameters_of
-from .cases import numbers
+from .cases import IN_A_PAGE, numbers
 from .forms import NAMES
 
 __all__ = ["gradient_of_objective", "hint", "step_of", "through"]
@@ -129,6 +129,8 @@ def gradient_of_objective(loss, call, gamma=None):
         import numpy as np
     except ImportError:
         return None
+    if IN_A_PAGE:
+        return None  # a small tensor is no array
     named = {p.name: p.default for p in parameters_of(loss)}
     own = next((named[n] for n in NAMES["gamma"] if isinstance(named.get(n), (int, float))), gamma)
     gammas = (2.0, 1.0, 3.0, 5.0, 1.5, 0.5, 0.0) if own is None else (own,)
