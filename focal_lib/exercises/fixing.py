@@ -1,7 +1,5 @@
 """Judge a mended loss: a list of small rules, each of which looks at a fix and says something or nothing.
-
-The first rule that says something decides; a fix on which none does is right.
-"""
+The first rule that says something decides; a fix on which none does is right."""
 
 import functools
 import inspect
