@@ -107,7 +107,7 @@ class Adapter(Probing):
 
     @property
     def raises(self):
-        """Whether the loss cannot be called, in no form: it did not come back with nonsense, it did not come back."""
+        """True if the loss cannot be called in any form. A loss that came back with nonsense was called."""
         return self.error is not None and not isinstance(self.error, Nonsense)
 
     @property

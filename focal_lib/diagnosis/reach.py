@@ -27,7 +27,7 @@ class _Outside(torch.autograd.Function):
 
 
 def through(value_and_gradient):
-    """A torch loss of a function of another framework, for :func:`diagnose`.
+    """A torch loss of a function of another framework, for :func:`~focal_lib.diagnosis.diagnose.diagnose`.
 
     Args:
         value_and_gradient: takes logits ``(N, C)`` and labels ``(N)`` as numpy arrays and returns the loss, one number,

@@ -42,7 +42,7 @@ def check(name, adapter, cases):
     """None if the property of this name holds for the adapter's loss on these cases, else what was raised.
 
     That is a :class:`~focal_lib.diagnosis.cases.Violation`, whatever the loss itself raises included, or an
-    :class:`~focal_lib.diagnosis.adapter.Untestable`.
+    ``Untestable``.
     """
     if adapter.error is not None and name != "runs_with_defaults":
         return Untestable("it never gave a finite loss")
