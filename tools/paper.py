@@ -7,28 +7,26 @@ contents but the API page, which is for looking things up. Each live view is the
 import argparse
 import base64
 import re
+import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import unquote, urljoin, urlparse
+from urllib.parse import unquote, urlparse
 
 import pikepdf
 import yaml
-from bs4 import BeautifulSoup
 from ebooklib import epub
+from on_paper import BACK, article, back_matter, number_of, slug
 from playwright.sync_api import sync_playwright
 from retarget import ROOT
 from tqdm import tqdm
 
 SITE = ROOT / "_build" / "html"
 STYLE = (Path(__file__).parent / "paper.css").read_text("utf-8")
+CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
 LEFT_OUT = ("book/api", "book/questions")  # the chapters ask the questions
 SIZES = ("A4", "Letter")
-# What is for a screen only: scripts, handles, folded set-up code, ways to run a cell, icons and thumbnails of links.
-FURNITURE = (
-    "script, style, .headerlink, .tag_hide-input > details.hide, .tag_remove-input, button, link, .needs-python > p, "
-    "svg, .sd-summary-state-marker, details:is(.reveal, .room) > summary, .run-it, "
-    "table.printed:has(svg) thead th:last-child, table.printed td:has(> svg)"
-)
+FONT = ROOT / "book" / "static" / "fonts" / "STIXTwoMath.woff2"  # the site's, for headings and formulas
+FONTS = ("DejaVu Serif", "DejaVu Sans", "DejaVu Sans Mono")  # those of text and code; Chromium prints what it finds
 
 
 class CannotMake(Exception):
@@ -49,83 +47,37 @@ def pages():
         yield from ((part["caption"], page) for page in below(part["chapters"]) if page not in LEFT_OUT)
 
 
-def article(page, known):
-    """The article of a page, with addresses that hold in a book: its ids and links begin with the page's slug."""
-    path = SITE / f"{page}.html"
-    if not path.is_file():
-        raise CannotMake(f"{path} is missing; build the site first: make book")
-    found = BeautifulSoup(path.read_text("utf-8"), "html.parser").select_one("article")
-    for thing in found.select(FURNITURE):
-        thing.decompose()
-    for summary in found.select("details > summary"):
-        summary.name = "p"
-        summary["class"] = "folded"
-    for details in found.select("details"):
-        details.name = "div"
-        details.attrs.pop("open", None)
-    for figure in found.select("figure, figcaption"):  # for Chromium a picture of its own, without words
-        figure.name = "div" if figure.name == "figure" else "p"
-    for thing in found.select("[id]"):
-        thing["id"] = f"{slug(page)}--{thing['id']}"
-    for link in found.select("a[href]"):
-        link["href"] = inside(link["href"], page, known)
-        if link["href"] is None:
-            link.unwrap()
-    for image in found.select("img"):
-        if not image["src"].startswith("data:"):
-            image["src"] = (path.parent / unquote(image["src"])).resolve().as_uri()
-        picture_says(image)
-    found.name = "section"
-    found["class"] = "chapter"
-    found["id"] = slug(page)
-    return found
-
-
-def picture_says(image):
-    """Of a live view, the sentence stands below the picture: on paper nobody can move it."""
-    view = image.find_parent(class_="live-view")
-    if view is not None and image.get("alt"):
-        view.append(BeautifulSoup('<p class="says"></p>', "html.parser"))
-        view.select_one(".says").string = image["alt"]
-
-
-def slug(page):
-    return page.replace("/", "-").replace("_", "-")
-
-
-def inside(address, page, known):
-    """Where a link of a page leads in the book; None where that page is not in it."""
-    if urlparse(address).scheme:
-        return address
-    target = urlparse(urljoin(f"{page}.html", address))
-    name = target.path.removesuffix(".html")
-    if name not in known:
-        return None
-    return f"#{slug(name)}--{target.fragment}" if target.fragment else f"#{slug(name)}"
-
-
 def whole_book():
-    """(title, part, page, article) of each page."""
-    known = {page for _, page in pages()}
+    """(title, part, page, article) of each page, and of the answers and hints behind them."""
+    known, answers, names = {page for _, page in pages()}, [], {}
     for part, page in tqdm(list(pages()), "pages", leave=False):
-        found = article(page, known)
-        yield found.h1.get_text().strip(), part, page, found
+        path = SITE / f"{page}.html"
+        if not path.is_file():
+            raise CannotMake(f"{path} is missing; build the site first: make book")
+        found, apart = article(path, page, known, CONFIG["html"]["baseurl"])
+        names[page] = found.h1.get_text().strip()
+        answers += [(page, group, elements) for group, elements in apart]
+        yield names[page], part, page, found
+    found = back_matter(answers, names)
+    yield found.h1.get_text(), "At the end", BACK, found
 
 
-def as_html(book, title):
+def as_html(book, title, numbers):
+    """The book as one page of HTML; `numbers` are the pages of the places that it names, as far as known."""
     contents, body, last = [], [], None
     for name, part, page, found in book:
         if part != last:
             contents.append(f"<li class='part'>{part}</li>")
             last = part
-        contents.append(f'<li><a href="#{slug(page)}">{name}</a></li>')
+        contents.append(f'<li><a href="#{slug(page)}">{name}</a> {number_of(slug(page))}</li>')
         body.append(str(found))
-    return (
-        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{STYLE}</style></head>"
-        f'<body><main><section class="chapter" id="contents"><h1>{title}</h1><h2>Contents</h2>'
+    style = STYLE.replace("fonts/STIXTwoMath.woff2", FONT.as_uri())
+    whole = (
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{style}</style>'
+        f'</head><body><main><section class="chapter" id="contents"><h1>{title}</h1><h2>Contents</h2>'
         f"<ol class='contents'>{''.join(contents)}</ol></section>{''.join(body)}</main></body></html>"
     )
+    return PAGE_OF.sub(lambda found: f"<span class='page-of'>\u00a0(page {numbers.get(found[1], '000')})</span>", whole)
 
 
 def print_pdf(book, title, output, size):
@@ -133,18 +85,42 @@ def print_pdf(book, title, output, size):
     chromium = next((path for path in CHROMIUM if Path(path).exists()), None)
     if chromium is None:
         raise CannotMake("Chromium is missing, which prints the book; on Debian and Ubuntu: apt-get install chromium")
+    need_fonts()
     source = output.with_suffix(".html")
-    source.write_text(as_html(book, title), "utf-8")
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
-        page.goto(source.as_uri(), wait_until="load")
-        # Page numbers come from the style: those of Chromium's own footer carry no tag.
-        page.pdf(path=str(output), format=size, tagged=True, outline=True)
+        numbers = {}
+        for _ in range(2):  # the second time with the numbers of the pages that the first one found
+            source.write_text(as_html(book, title, numbers), "utf-8")
+            page.goto(source.as_uri(), wait_until="load")
+            # Page numbers come from the style: those of Chromium's own footer carry no tag.
+            page.pdf(path=str(output), format=size, tagged=True, outline=True)
+            numbers = page_numbers(output)
         browser.close()
     source.unlink()
     headings = [thing.get_text().strip() for _, _, _, found in book for thing in found.select("h1, h2, h3, h4, h5")]
     finish(output, {slug(page): name for name, _, page, _ in book}, headings, title)
+
+
+def need_fonts():
+    """Refuse to print in whatever letters there are: the signs of the book are not in each font."""
+    if not FONT.is_file():
+        raise CannotMake(f"{FONT} is missing, the font of the formulas; bring it back: git checkout -- {FONT}")
+    for name in FONTS:
+        try:
+            found = subprocess.run(["fc-list", name, "family"], capture_output=True, text=True).stdout
+        except FileNotFoundError:
+            raise CannotMake("fc-list is missing, which names the fonts; apt-get install fontconfig") from None
+        if not found.strip():
+            raise CannotMake(f"The font {name} is missing; on Debian and Ubuntu: apt-get install fonts-dejavu")
+
+
+def page_numbers(path):
+    """The number of the page of each place that a link inside leads to, counted from 1."""
+    with pikepdf.open(path) as pdf:
+        number = {page.objgen: k for k, page in enumerate(pdf.pages, 1)}
+        return {name.lstrip("/"): number[place[0].objgen] for name, place in pdf.Root.get("/Dests", {}).items()}
 
 
 def finish(path, titles, headings, title):
@@ -187,7 +163,7 @@ def as_artifacts(page):
 def make_epub(book, title, output):
     """Write the EPUB: a chapter a page, the pictures beside them."""
     made = epub.EpubBook()
-    made.set_identifier(yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["html"]["baseurl"])
+    made.set_identifier(CONFIG["html"]["baseurl"])
     made.set_title(title)
     made.set_language("en")
     made.add_author("The authors of the book")
@@ -200,7 +176,10 @@ def make_epub(book, title, output):
     for _, _, page, found in book:
         for thing in [found, *found.select("[id]")]:
             homes[thing["id"]] = f"{slug(page)}.xhtml"
+    made.add_item(epub.EpubItem("font", "fonts/STIXTwoMath.woff2", "font/woff2", FONT.read_bytes()))
     for name, part, page, found in book:
+        for thing in found.select(".room, .page-of, .on-paper"):  # a screen is not written on, and has no numbers
+            thing.decompose()
         for link in found.select('a[href^="#"]'):
             link["href"] = homes.get(link["href"][1:], "") + link["href"]
         for image in found.select("img"):
@@ -234,6 +213,7 @@ def add_picture(made, source, pictures):
     return pictures[source]
 
 
+PAGE_OF = re.compile(r'<span class="page-of" data-of="([^"]*)"></span>')
 CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 ACCESSIBLE = (
     ("accessMode", "textual"),
@@ -251,7 +231,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=SITE / "paper", help="the folder to write to")
     output = parser.parse_args().output
-    title = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["title"]
+    title = CONFIG["title"]
     try:
         book = list(whole_book())
         output.mkdir(parents=True, exist_ok=True)
