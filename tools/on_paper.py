@@ -56,6 +56,9 @@ def settle(elements, path, page, known):
             details.attrs.pop("open", None)
         for figure in found.select("figure, figcaption"):  # for Chromium a picture of its own, without words
             figure.name = "div" if figure.name == "figure" else "p"
+        for cell in found.select("td, th"):  # Chromium gives an empty cell no tag
+            if not cell.get_text(strip=True) and cell.img is None:
+                cell.string = "–"
         for thing in found.select("[id]"):
             thing["id"] = f"{slug(page)}--{thing['id']}"
         for link in found.select("a[href]"):
@@ -171,7 +174,7 @@ def place_of(page, group):
 
 def lines(count):
     """Ruled lines to write on; they say nothing, so they are not read aloud."""
-    return made(f'<div class="room" aria-hidden="true">{"<div></div>" * count}</div>')
+    return made(f'<div class="lines" aria-hidden="true">{"<div></div>" * count}</div>')
 
 
 def leave_room(found, page, home):

