@@ -80,7 +80,7 @@ def as_html(book, title, numbers):
     whole = (
         f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{style}</style>'
         f'</head><body><main><section class="chapter" id="contents"><h1>{title}</h1><h2>Contents</h2>'
-        f"<ol class='contents'>{''.join(contents)}</ol></section>{''.join(body)}</main></body></html>"
+        f"<ol class='contents'>{''.join(contents)}</ol><p>{NOTE}</p></section>{''.join(body)}</main></body></html>"
     )
     return PAGE_OF.sub(lambda found: f"<span class='page-of'>\u00a0(page {numbers.get(found[1], '000')})</span>", whole)
 
@@ -190,6 +190,7 @@ def link_beside():
         path.write_text(text.replace(f'href="{CONFIG["html"]["baseurl"]}paper/', beside), "utf-8")
 
 
+NOTE = "Code that only sets up, draws or prints is not on paper: the notebooks have it, and each page on the site unfolds it."
 PAGE_OF = re.compile(r'<span class="page-of" data-of="([^"]*)"></span>')
 CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 ACCESSIBLE = (
