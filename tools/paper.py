@@ -190,7 +190,7 @@ def link_beside():
         path.write_text(text.replace(f'href="{CONFIG["html"]["baseurl"]}paper/', beside), "utf-8")
 
 
-NOTE = "Code that only sets up, draws or prints is not on paper: the notebooks have it, and each page on the site unfolds it."
+NOTE = "Code that only sets up, draws or prints is not on paper; the notebooks have it, and on the site it unfolds."
 PAGE_OF = re.compile(r'<span class="page-of" data-of="([^"]*)"></span>')
 CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 ACCESSIBLE = (
