@@ -4,6 +4,7 @@
 """
 
 import base64
+import copy
 from urllib.parse import unquote, urljoin, urlparse
 
 from bs4 import BeautifulSoup
@@ -34,7 +35,7 @@ def article(path, page, known, home):
         thing.decompose()
     for view in found.select(".live-view"):
         say(view, page, home)
-    answers = [*hints_apart(found, page), *answers_apart(found, page)]
+    answers = [*hints_apart(found, page), *questions_apart(found, page), *answers_apart(found, page)]
     leave_room(found, page, home)
     for _, elements in answers:
         settle(elements, path, page, known)
@@ -146,6 +147,22 @@ def hints_apart(found, page):
     links = ", ".join(lead(page, group) for group, _ in taken)
     section.find("p").replace_with(made(f"<p>At the end of the book, so that you see one at a time: {links}.</p>"))
     return taken
+
+
+def questions_apart(found, page):
+    """Of a question what one can choose stays, with letters; why each choice is right or wrong goes to the end."""
+    taken = []
+    for question in found.select(".question"):
+        options, answers = made('<ol type="A"></ol>'), made('<ol type="A"></ol>')
+        for details in question.select("details.answer"):
+            option, why = made("<li></li>"), made("<li></li>")
+            option.extend(list(details.summary.extract().contents))
+            why.extend(list(details.extract().contents))
+            options.append(option)
+            answers.append(why)
+        taken += [copy.copy(question.p), answers]
+        question.extend([options, made(f"<p>{lead(page, 'Questions')}</p>")])
+    return [("Questions", taken)] if taken else []
 
 
 def answers_apart(found, page):
