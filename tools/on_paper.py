@@ -11,7 +11,7 @@ from bs4 import BeautifulSoup
 
 # What is for a screen only: scripts, handles, folded set-up code, ways to run a cell, icons and thumbnails of links.
 FURNITURE = (
-    "script, style, .headerlink, .tag_hide-input > details, .tag_remove-input, button, link, .needs-python > p, "
+    "script, style, .headerlink, .tag_hide-input > details.hide, .tag_remove-input, button, link, .needs-python > p, "
     "svg, .sd-summary-state-marker, details:is(.reveal, .room) > summary, .run-it, "
     "table.printed:has(svg) thead th:last-child, table.printed td:has(> svg)"
 )

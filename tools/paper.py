@@ -82,7 +82,13 @@ def as_html(book, title, numbers):
         f'</head><body><main><section class="chapter" id="contents"><h1>{title}</h1><h2>Contents</h2>'
         f"<ol class='contents'>{''.join(contents)}</ol><p>{NOTE}</p></section>{''.join(body)}</main></body></html>"
     )
-    return PAGE_OF.sub(lambda found: f"<span class='page-of'>\u00a0(page {numbers.get(found[1], '000')})</span>", whole)
+    said = "<span class='page-of'>\u00a0(page\u00a0{})</span>"
+    return PAGE_OF.sub(lambda found: said.format(padded(numbers.get(found[1], 0))), whole)
+
+
+def padded(number):
+    """Three places wide, whatever the number: the second print must break its lines where the first one did."""
+    return str(number).rjust(3, "\u2007")
 
 
 def print_pdf(book, title, output, size):
