@@ -9,6 +9,7 @@ import base64
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -171,6 +172,18 @@ def make_epub(book, title, output):
     made.add_item(epub.EpubNcx())
     made.add_item(epub.EpubNav())
     epub.write_epub(output, made)
+    name_language(output)
+
+
+def name_language(output):
+    """Say in which language the titles of the package are, which EbookLib does not."""
+    with zipfile.ZipFile(output) as archive:
+        files = [(entry, archive.read(entry)) for entry in archive.infolist()]
+    with zipfile.ZipFile(output, "w") as archive:  # each file as it was packed: the first one may not be compressed
+        for entry, content in files:
+            if entry.filename.endswith(".opf"):
+                content = content.replace(b"<package ", b'<package xml:lang="en" ', 1)
+            archive.writestr(entry, content)
 
 
 def add_picture(made, source, pictures):

@@ -192,6 +192,11 @@ def test_the_epub_has_formulas_as_mathml_and_one_file_a_page(made, book):
     assert len(BeautifulSoup(text, "html.parser").select("math")) > 20
 
 
+def test_the_package_of_the_epub_names_its_language(made):
+    package = zipfile.ZipFile(made / "focal-loss.epub").read("EPUB/content.opf").decode()
+    assert re.search(r"<package [^>]*xml:lang=\"en\"", package)
+
+
 def test_both_are_made_in_one_style_without_the_site(made):
     assert not re.search(r"https?://[^\"]*\.(css|js)", paper.STYLE)
     assert {path.suffix for path in made.iterdir()} == {".pdf", ".epub"}
