@@ -29,6 +29,11 @@ PAGES = [TOC["root"], *files_below(TOC)]
 NOTEBOOKS = [page for page in PAGES if page.startswith("notebooks/")]
 
 
+def test_the_contents_number_chapters_as_their_files_are_numbered():
+    chapters = [page.split("/")[1] for page in NOTEBOOKS if page.count("/") == 1]
+    assert [int(name[:2]) for name in chapters] == list(range(1, len(chapters) + 1)), chapters
+
+
 def soup(page):
     path = SITE / f"{page}.html"
     assert path.is_file(), f"{path} is missing; build the book first: make book"
