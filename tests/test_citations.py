@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from retarget import Target
 
 from focal_lib.bugs import CATALOGUE, LOOKALIKES
 
@@ -14,7 +15,8 @@ LIST = tomllib.loads((ROOT / "book" / "citations.toml").read_text("utf-8"))["cit
 PAGES = [*(ROOT / "book").glob("*.md"), *(ROOT / "notebooks").glob("*.ipynb"), ROOT / "README.md"]
 # The book itself, places where it can be run, and names in code are no citations.
 OURS = re.compile(
-    r"focal-loss-book|colab\.research|mybinder\.org|img\.shields\.io|w3\.org/2000|\{|localhost|127\.0\.0\.1"
+    re.escape(Target.configured().owner)
+    + r"|colab\.research|mybinder\.org|img\.shields\.io|w3\.org/2000|\{|localhost|127\.0\.0\.1"
 )
 
 

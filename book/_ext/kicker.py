@@ -34,9 +34,10 @@ def add_kicker(app, pagename, templatename, context, doctree):
 
 def add_bugs_to_search(app, pagename, templatename, context, doctree):
     """What the museum's wall knows of each bug, on the search page."""
-    if pagename != "search":
+    wall = Path(app.srcdir, "book/views/wall.html")
+    if pagename != "search" or not wall.is_file():  # a book without a museum
         return
-    wall = Path(app.srcdir, "book/views/wall.html").read_text("utf-8")
+    wall = wall.read_text("utf-8")
     bugs = [[id, html.unescape(title), html.unescape(words)] for id, words, title in FRAME.findall(wall)]
     app.add_js_file(None, body=f"window.bookBugs = {json.dumps(bugs)}".replace("</", "<\\/"))
     app.add_js_file("search-bugs.js", loading_method="defer")

@@ -76,6 +76,7 @@ class Form:
 
 
 def one_hot(target, input):
+    """Class indices ``(N, ...)`` as float targets of the logits' shape and dtype, ``(N, C, ...)``."""
     return F.one_hot(target, input.shape[1]).movedim(-1, 1).to(input.dtype)
 
 
@@ -93,6 +94,7 @@ def logit(x):
 
 
 def column(x):
+    """Logits ``(N, 2)`` as one logit a row, ``(N, 1)``: that of class 1 against class 0."""
     return logit(x)[:, None]
 
 

@@ -30,6 +30,8 @@ class Property:
 
 
 def a_property(statement, group, level="wrong"):
+    """Register the decorated check as a property of its own name; see :class:`Property` for the arguments."""
+
     def register(check):
         check.__doc__ = statement
         PROPERTIES[check.__name__] = Property(check.__name__, statement, group, check, level)
