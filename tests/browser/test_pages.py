@@ -81,7 +81,7 @@ def test_narrowest_phone_and_no_dead_control(open_page, page):
         assert note.get_by_role("link", name="Run it live").get_attribute("href").startswith("https://colab.")
 
 
-@pytest.mark.parametrize("page", ["notebooks/03_class_weights", "book/speed"])
+@pytest.mark.parametrize("page", ["notebooks/09_detection", "book/speed"])
 def test_a_wide_figure_scrolls_on_a_phone_and_opens_alone(open_page, page):
     opened = open_page(page, viewport=PHONE)
     figure = opened.page.locator("img.wide").first
