@@ -5,7 +5,6 @@ The losses: the bugs and the look-alikes of the catalogue, and the published los
 torchfix, with this project on the path: ``python experiments/loss_bugs.py``.
 """
 
-import csv
 import importlib.metadata
 import inspect
 import math
@@ -20,7 +19,7 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from experiments.published import PUBLISHED, as_function
+from experiments.published import PUBLISHED, as_function, write_table
 from focal_lib import diagnose
 from focal_lib.bugs import CATALOGUE, LOOKALIKES
 
@@ -104,10 +103,7 @@ def main():
         found = {check: int(alarm(function, loss, build)) for check, function in CHECKS.items()}
         found["TorchFix"] = "" if kind == "published" else int(name in linted)
         rows.append({"kind": kind, "loss": name, **found})
-    with OUT.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(OUT, rows)
     print(f"Wrote {OUT}: {len(rows)} losses, {versions}.")
 
 

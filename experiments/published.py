@@ -84,6 +84,15 @@ def as_function(make):
     return loss
 
 
+def write_table(path, rows):
+    """Rows, dictionaries with the same keys, as a CSV file."""
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--verbose", action="store_true", help="print the full reports")
@@ -108,11 +117,7 @@ def main():
                 "word": word,
             }
         )
-    OUT.parent.mkdir(exist_ok=True)
-    with OUT.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(OUT, rows)
     print(f"Wrote {OUT}: {len(rows)} losses, torch {torch.__version__}.")
 
 
