@@ -27,8 +27,10 @@ def module(name):
     parts = name.split(".")
     top = Path(importlib.util.find_spec(parts[0]).submodule_search_locations[0])
     for depth in range(1, len(parts)):
-        package = types.ModuleType(".".join(parts[:depth]))
+        name_of_package = ".".join(parts[:depth])
+        package = types.ModuleType(name_of_package)
         package.__path__ = [str(top.joinpath(*parts[1:depth]))]
+        package.__spec__ = importlib.util.spec_from_loader(name_of_package, None)  # find_spec asks for it
         sys.modules.setdefault(package.__name__, package)
     return importlib.import_module(name)
 

@@ -302,7 +302,7 @@ def main(root_too=False):
     try:
         grade_into(out, folder, arguments, parser)
     except boxes.DoesNotStart as reason:
-        sys.exit(f"Grading stopped, because a sandbox does not start: {reason}. Start again to go on.")
+        sys.exit(f"Grading stopped, because no sandbox starts: {reason}. Start again to go on.")
     except OSError as error:
         sys.exit(f"Grading stopped, because {out} cannot be written ({error.strerror}). What is graded stays graded.")
 

@@ -11,6 +11,8 @@ import sys
 import threading
 from pathlib import Path
 
+import boxes
+
 STARTING_SECONDS = 300
 MOST_MEMORY = 4 << 30  # of a worker, beyond what it holds once it is ready
 
@@ -95,12 +97,13 @@ def run_all(grade, jobs, todo, seconds):
                 arguments = waiting.get_nowait()
             except queue.Empty:
                 break
-            worker = worker or Worker(grade)
             try:
+                worker = worker or Worker(grade)
                 result = worker.run(arguments, seconds)
             except Exception as error:
-                result = error
-                worker.end()
+                result = error if worker else boxes.DoesNotStart(f"the grader cannot start a process: {error}")
+                if worker:
+                    worker.end()
                 worker = None
             finished.put((arguments, result))
         if worker:

@@ -1,5 +1,6 @@
 """The benchmark on tiny sizes, the memory it promises, and its page, which must be what the stored results say."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
+from experiments import peers
 from focal_lib import focal_loss
 
 ROOT = Path(__file__).parents[1]
@@ -172,3 +174,14 @@ def test_the_head_in_pieces_has_the_same_loss_on_a_newer_and_an_older_torch(newe
     both = scope["hidden"], scope["head"].weight
     expected = torch.autograd.grad(focal_loss(logits, scope["target"]), both)
     torch.testing.assert_close(torch.autograd.grad(scope["loss"], both), expected, rtol=1e-4, atol=1e-7)
+
+
+def test_a_package_whose_init_is_not_run_can_be_looked_up_again(tmp_path, monkeypatch):
+    """The benchmark builds a library's loss for every size, and asks each time whether the library is there."""
+    package = tmp_path / "wants_a_gpu_build"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise ImportError")
+    (package / "losses.py").write_text("value = 1")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert peers.module("wants_a_gpu_build.losses").value == 1
+    assert importlib.util.find_spec("wants_a_gpu_build")

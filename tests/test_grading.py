@@ -283,6 +283,17 @@ def test_a_worker_that_dies_or_hangs_costs_its_submission_only():
     assert isinstance(found[7], MemoryError)
 
 
+def test_a_worker_that_cannot_be_started_is_said_and_waited_for_by_nobody(monkeypatch):
+    def no_process(grade):
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    monkeypatch.setattr(workers, "Worker", no_process)
+    results_of_all = [result for _, result in workers.run_all(doubled, 2, [(k,) for k in range(3)], 15)]
+    assert len(results_of_all) == 3
+    for result in results_of_all:  # the tool stops at the first, stores nothing, and says how to go on
+        assert isinstance(result, boxes.DoesNotStart) and "Resource temporarily unavailable" in str(result)
+
+
 # --- results -------------------------------------------------------------------------------------------------------
 
 
