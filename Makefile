@@ -38,7 +38,7 @@ help:
 	@echo "make gpu        on a machine with an NVIDIA GPU: its tests, the timings (book/speed.md), the sweep, all notebooks"
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make notebooks  re-execute all notebooks and store their outputs"
-	@echo "make evidence   rerun the 200 seeds behind chapters 03, 05 and 10, then the claims page (an hour and a half on two cores)"
+	@echo "make evidence   rerun the 200 seeds behind chapters 02, 03, 05 and 10, then the claims page (an hour and a half on two cores)"
 	@echo "make applied-evidence  rerun the many seeds behind the text and the detection chapter (an hour on two cores)"
 	@echo "make editions   write the student exercises, and their autograder zips, from the masters"
 	@echo "make class ROSTER=names.csv EXERCISES=\"1 9\" SEED=7   a notebook of their own for each student, into class/"
@@ -140,6 +140,7 @@ evidence: $(VENV)/all-ready
 	$(BIN)/python experiments/training.py --long
 	$(BIN)/python experiments/training.py --own-rates
 	$(BIN)/python experiments/training.py --repairs
+	$(BIN)/python experiments/imbalance.py
 	$(BIN)/python experiments/rivals.py
 	$(BIN)/python tools/make_claims.py
 

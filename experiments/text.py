@@ -1,18 +1,22 @@
 """Write the results behind the text chapter: its losses on the small BERT, over many seeds.
 
-text.csv.gz has the scores of every loss on the test notes; text_seen.csv those of the two networks that the chapter
-trains itself, on training notes and on test notes, so that its text holds for more than one training.
+losses  text.csv.gz: every loss on the test notes. A seed decides the split of the chapter's notes, the initial weights
+        and the order of the batches, the same for every loss, so that losses can be compared in pairs. One learning
+        rate for all.
+seen    text_seen.csv: the two networks that the chapter trains itself, on training notes and on test notes, so that its
+        text holds for more than one training.
+own     text_own_rates.csv: the main losses again, each at its own learning rate, the one of RATES with the best mean
+        macro F1 over the tuning seeds. Each seed draws a corpus of its own from the grammar of experiments/corpus.py,
+        never that of the chapter, and no tuning seed is scored.
 
-A seed decides the split of the notes, the initial weights and the order of the batches, the same for every loss, so
-that losses can be compared in pairs. One run takes about 12 seconds on one core. Runs are
-kept in .cache/text, so that an interrupted script resumes.
+One run takes about 12 seconds on one core. Runs are kept in .cache/text, so that an interrupted script resumes.
 """
 
 import sys
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from joblib import Memory
@@ -23,15 +27,30 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from focal_lib import focal_loss
 from focal_lib.bugs import CATALOGUE
-from focal_lib.lab.text import LABELS, NoteClassifier, encode, fine_tune, load_notes, predict, scores
+from focal_lib.lab.text import (
+    LABELS,
+    NoteClassifier,
+    Notes,
+    encode,
+    fine_tune,
+    label_indices,
+    load_notes,
+    predict,
+    scores,
+)
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
-from experiments.many_seeds import finished, options, run_all  # noqa: E402
+from experiments.corpus import generate  # noqa: E402
+from experiments.many_seeds import best_rates, finished, options, run_all  # noqa: E402
 
-OUT = ROOT / "focal_lib" / "results" / "text.csv.gz"
-SEEN = "text_seen.csv"
+OUT = ROOT / "focal_lib" / "results"
+PARTS = {"losses": 10, "seen": 5, "own": 5}
 COLUMNS = ["loss", "gamma", "alpha", "seed", "metric", "value"]
+SEEN_COLUMNS = ["loss", "seed", "notes", "metric", "value"]
+OWN_COLUMNS = ["loss", "rate", "seed", "metric", "value"]
+OWN = ("nll", "weighted nll", "focal")
+RATES, TUNING_SEEDS = (0.0025, 0.005, 0.01), (1000, 1001)
 
 
 def small_bert(texts, seed):
@@ -80,42 +99,52 @@ LOSSES = {
 memory = Memory(ROOT / ".cache" / "text", verbose=0)
 
 
+def trained(name, train, seed, learning_rate=5e-3):
+    """A function from notes to the log-probabilities of one trained model, and the class weights."""
+    torch.set_num_threads(1)
+    alpha = torch.tensor(balanced_weights(train), dtype=torch.float32)
+    _, _, make, sampled = LOSSES[name]
+    tokenizer, model = small_bert(train.texts, seed)
+    ids, mask = encode(train.texts, tokenizer)
+    how = {"sampler_weights": alpha if sampled else None, "learning_rate": learning_rate, "seed": seed}
+    fine_tune(model, make(alpha), ids, mask, train.labels, **how)
+    return lambda notes: predict(model, *encode(notes.texts, tokenizer)), alpha
+
+
 @memory.cache
 def run(name, seed):
     """All rows of one trained model."""
-    torch.set_num_threads(1)
     train, test = load_notes().split(seed)
-    alpha = torch.tensor(balanced_weights(train), dtype=torch.float32)
-    gamma, alpha_name, make, sampled = LOSSES[name]
-    tokenizer, model = small_bert(train.texts, seed)
-    ids, mask = encode(train.texts, tokenizer)
-    fine_tune(model, make(alpha), ids, mask, train.labels, seed=seed, sampler_weights=alpha if sampled else None)
-    log_p = predict(model, *encode(test.texts, tokenizer))
-    rows = scored(name, gamma, alpha_name, seed, log_p, test)
+    gamma, alpha_name, *_ = LOSSES[name]
+    says, alpha = trained(name, train, seed)
+    log_p = says(test)
+    rows = scored((name, gamma, alpha_name, seed), log_p, test)
     if name == "nll":  # the free alternative: divide the probabilities by the class frequencies afterwards
-        rows += scored("nll, prior divided out", 0, "afterwards", seed, log_p + alpha.log(), test)
+        rows += scored(("nll, prior divided out", 0, "afterwards", seed), log_p + alpha.log(), test)
     return rows
 
 
 @memory.cache
 def seen(name, seed):
     """Rows (loss, seed, notes, metric, value) of one trained model on both halves of the notes."""
-    torch.set_num_threads(1)
     train, test = load_notes().split(seed)
-    alpha = torch.tensor(balanced_weights(train), dtype=torch.float32)
-    tokenizer, model = small_bert(train.texts, seed)
-    ids, mask = encode(train.texts, tokenizer)
-    fine_tune(model, LOSSES[name][2](alpha), ids, mask, train.labels, seed=seed)
-    both = {
-        "training": (train, predict(model, ids, mask)),
-        "test": (test, predict(model, *encode(test.texts, tokenizer))),
-    }
-    return [
-        (name, seed, which, metric, round(value, 4))
-        for which, (notes, log_p) in both.items()
-        for metric, value in scores(log_p, notes.labels).items()
-        if metric in ("accuracy", "balanced_accuracy")
-    ]
+    says, _ = trained(name, train, seed)
+    both = {"training": train, "test": test}
+    rows = [row for which, notes in both.items() for row in scored((name, seed, which), says(notes), notes)]
+    return [row for row in rows if row[3] in ("accuracy", "balanced_accuracy")]
+
+
+@memory.cache
+def own(name, rate, seed):
+    """Rows (loss, rate, seed, metric, value) of one trained model on a corpus of the seed's own."""
+    texts, labels, kinds = zip(*generate(8000, seed + 1), strict=True)  # 0 is the chapter's corpus
+    train, test = Notes(list(texts), label_indices(labels), list(kinds)).split(seed)
+    says, alpha = trained(name, train, seed, rate)
+    log_p = says(test)
+    rows = scored((name, rate, seed), log_p, test)
+    if name == "nll":
+        rows += scored(("nll, prior divided out", rate, seed), log_p + alpha.log(), test)
+    return rows
 
 
 def bag_of_words(seed):
@@ -127,7 +156,7 @@ def bag_of_words(seed):
     for name, weights in (("bag of words", None), ("bag of words, balanced", "balanced")):
         linear = LogisticRegression(max_iter=2000, class_weight=weights).fit(counts, train.labels)
         log_p = torch.tensor(linear.predict_log_proba(counter.transform(test.texts)))
-        rows += scored(name, 0, weights or "none", seed, log_p, test)
+        rows += scored((name, 0, weights or "none", seed), log_p, test)
     return rows
 
 
@@ -135,20 +164,33 @@ def balanced_weights(notes):
     return compute_class_weight("balanced", classes=np.arange(len(LABELS)), y=notes.labels.numpy())
 
 
-def scored(name, gamma, alpha, seed, log_p, test):
-    return [(name, gamma, alpha, seed, metric, round(value, 4)) for metric, value in scores(log_p, test.labels).items()]
+def scored(which, log_p, notes):
+    return [(*which, metric, round(value, 4)) for metric, value in scores(log_p, notes.labels).items()]
+
+
+def write_losses(seeds, arguments):
+    rows = run_all(run, [(name, seed) for seed in range(seeds) for name in LOSSES], arguments)
+    rows += [bag_of_words(seed) for seed in range(seeds)]
+    finished(chain.from_iterable(rows), COLUMNS, arguments.out / "text.csv.gz")
+
+
+def write_seen(seeds, arguments):
+    rows = run_all(seen, [(name, seed) for seed in range(seeds) for name in ("nll", "weighted nll")], arguments)
+    finished(chain.from_iterable(rows), SEEN_COLUMNS, arguments.out / "text_seen.csv")
+
+
+def write_own(seeds, arguments):
+    work = [(name, rate, seed) for seed in TUNING_SEEDS for name in OWN for rate in RATES]
+    tuning = list(chain.from_iterable(run_all(own, work, arguments)))
+    rates = best_rates(tuning, OWN_COLUMNS, ["loss"], "macro_f1")
+    rows = run_all(own, [(name, rates[name], seed) for seed in range(seeds) for name in OWN], arguments)
+    finished(chain.from_iterable(rows), OWN_COLUMNS, arguments.out / "text_own_rates.csv")
 
 
 def main():
-    arguments = options(__doc__, OUT, "from 0")
-    work = [(name, seed) for seed in range(arguments.seeds) for name in ("nll", "weighted nll")]
-    rows = [row for rows in run_all(seen, work, arguments) for row in rows]
-    table = pd.DataFrame(rows, columns=["loss", "seed", "notes", "metric", "value"])
-    table.to_csv(arguments.out.with_name(SEEN), index=False)
-    work = [(name, seed) for seed in range(arguments.seeds) for name in LOSSES]
-    rows = [row for rows in run_all(run, work, arguments) for row in rows]
-    rows += [row for seed in range(arguments.seeds) for row in bag_of_words(seed)]
-    finished(rows, COLUMNS, arguments.out)
+    arguments = options(__doc__, OUT, PARTS)
+    for part, seeds in arguments.parts.items():
+        {"losses": write_losses, "seen": write_seen, "own": write_own}[part](seeds, arguments)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,20 @@
 """The figures that chapters 01 and 02 quote, from the library's own loss."""
 
+from pathlib import Path
+
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
 
+from experiments.imbalance import minority_share
 from focal_lib import focal_loss
 from focal_lib.lab.curves import curve, per_example
+from focal_lib.lab.data import load_example
+from focal_lib.lab.training import make_model
+from focal_lib.widgets import BatchShare
 
+ROOT = Path(__file__).parent.parent
 P = torch.linspace(0.001, 0.999, 9981, dtype=torch.float64)
 
 
@@ -85,3 +93,23 @@ def test_per_example():
     torch.testing.assert_close(size, 2**0.5 * (1 - p_t))
     _, weighted, _ = per_example(logits, target, alpha=torch.tensor([1.0, 3.0]), gamma=0)
     torch.testing.assert_close(weighted, loss * (1 + 2 * target))
+
+
+def test_before_and_after_a_network_has_adapted_to_one_in_a_thousand():
+    """What chapter 02 says of the stored networks."""
+    stored = pd.read_csv(ROOT / "focal_lib" / "results" / "thousand.csv")
+    assert stored.groupby(["epochs", "gamma"]).seed.nunique().tolist() == [10] * 6
+    of = {key: group.share for key, group in stored.groupby(["epochs", "gamma"])}
+    assert (of[0, 0] < 0.01).all() and (of[0, 2] < 0.01).all()  # "counts decide"
+    assert of[1000, 0].between(0.49, 0.54).all()  # "exactly half" at the minimum, which is near
+    assert (of[1000, 2] > 0.99).all()  # "next to nothing"
+
+
+def test_the_stored_count_is_that_of_the_preset():
+    example = load_example()
+    x, y = example.x_train, example.y_train
+    logits = make_model(3)(x).detach() * 4
+    times = torch.tensor([1000.0, 1.0], dtype=torch.float64) / y.bincount()
+    for gamma in (0, 2):
+        _, _, (_, _, right, wrong) = BatchShare(logits, y).shares(gamma, 1, "1:1000")
+        assert minority_share(logits, y, times, gamma) == pytest.approx(right + wrong, abs=1e-9)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from joblib import Memory
 
-from experiments.many_seeds import finished, options, run_all
+from experiments.many_seeds import best_rates, finished, options, run_all
 
 
 def square(x, y):
@@ -35,5 +35,20 @@ def test_the_same_rows_give_the_same_bytes(tmp_path):
 def test_no_seeds_get_one_sentence(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("sys.argv", ["text.py", "--seeds", "0"])
     with pytest.raises(SystemExit):
-        options("what it does", tmp_path / "out.csv.gz", "from 0")
+        options("what it does", tmp_path, {"losses": 10})
     assert "--seeds must be at least 1, got 0." in capsys.readouterr().err
+
+
+def test_a_part_has_its_own_number_of_seeds(monkeypatch, tmp_path):
+    parts = {"losses": 10, "own": 6}
+    for line, expected in (([], parts), (["--part", "own"], {"own": 6}), (["--seeds", "2"], dict.fromkeys(parts, 2))):
+        monkeypatch.setattr("sys.argv", ["text.py", *line])
+        assert options("what it does", tmp_path, parts).parts == expected
+
+
+def test_each_loss_gets_the_rate_that_is_best_on_the_tuning_seeds():
+    columns = ["loss", "rate", "seed", "metric", "value"]
+    values = {("a", 0.1): (0.2, 0.4), ("a", 0.2): (0.5, 0.0), ("b", 0.1): (0.1, 0.1), ("b", 0.2): (0.3, 0.2)}
+    rows = [(*key, seed, "f1", value) for key, two in values.items() for seed, value in enumerate(two)]
+    rows += [("a", 0.2, 0, "other", 9.0)]
+    assert best_rates(rows, columns, ["loss"], "f1") == {"a": 0.1, "b": 0.2}

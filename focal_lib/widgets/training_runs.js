@@ -44,21 +44,21 @@ function render({ model, el }) {
   const DRAWN = { recall: "Recall by epoch.", loss: "Training loss by epoch.", answers: "Confusion matrices.", probabilities: "Observed against predicted probability.", points: "Test points, each filled as far as the seeds call it minority." };
   const named = () => `${DRAWN[model.get("show")]} ${say()}`;
 
-  const shown = () => epochs.filter((epoch) => epoch <= Number(model.get("epochs")));
   // Column `column` of each epoch's row; the rows hold `wide` numbers for each loss.
-  const series = (table, row, wide, column) => shown().map((_, k) => table[k][row * wide + column]);
+  const series = (xs, table, row, wide, column) => xs.map((_, k) => table[k][row * wide + column]);
   const unit = [0, 0.25, 0.5, 0.75, 1];
 
+  // `start`: where the first row stands. The loss is read before an update, from 0 on; the recall after every 20.
   function byEpoch(width, height, start, high, yName, curves) {
-    const xs = shown().map((epoch) => epoch - start);
     const last = Number(model.get("epochs"));
+    const xs = epochs.map((epoch) => epoch - epochs[0] + start).filter((epoch) => epoch <= last);
     const { svg, area, path } = plot({
       width, height, title: named(),
-      x: { low: 0, high: last, ticks: unit.map((v) => [v * last, String(v * last)]), name: "epoch (full-batch updates)" },
+      x: { low: 0, high: last, ticks: unit.map((v) => [v * last, String(v * last)]), name: `epoch (full-batch updates), every ${epochs[1] - epochs[0]}th` },
       y: { low: 0, high, ticks: unit.map((v) => [v, `${v * 100} %`]), name: yName },
     });
     for (const { table, row, wide, first, line, band } of curves) {
-      const [low, middle, high] = [0, 1, 2].map((k) => series(table, row, wide, first + k));
+      const [low, middle, high] = [0, 1, 2].map((k) => series(xs, table, row, wide, first + k));
       if (band) area.append(make("path", { class: `live-band ${band}`, d: `${path(xs, low)}${path([...xs].reverse(), [...high].reverse()).replace("M", "L")}Z` }));
       area.append(make("path", { class: `live-line ${line}`, d: path(xs, middle) }));
     }
@@ -66,9 +66,9 @@ function render({ model, el }) {
   }
 
   const draw = {
-    loss: (width, height) => byEpoch(width, height, epochs[0], 1.6, "training loss, relative to its start",
+    loss: (width, height) => byEpoch(width, height, 0, 1.6, "training loss, its median at epoch 0 = 100 %",
       rows().map((row, k) => ({ table: tables.loss, row, wide: 3, first: 0, line: k ? "live-cross-entropy" : "live-focal", band: k ? "live-cross-entropy" : "live-focal" }))),
-    recall: (width, height) => byEpoch(width, height, 0, 1.05, "recall on the test points",
+    recall: (width, height) => byEpoch(width, height, epochs[0], 1.05, "recall on the test points",
       rows().flatMap((row, k) => KINDS.map((kind, c) => ({ table: tables.recall, row, wide: 6, first: 3 * c, line: `live-line-${kind}${k ? " live-before" : ""}`, band: k ? "" : `live-${kind}` })))),
     answers(width) {
       const each = Math.min(230, (width - 20) / 2), side = (each - 34) / 2;

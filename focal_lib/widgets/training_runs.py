@@ -19,8 +19,8 @@ BESIDE = {
 }
 PLACES = {"loss": 2, "recall": 2, "counts": 1, "found": 3, "reliability": 2, "votes": 2}
 AXES = {
-    "loss": ("epoch (full-batch updates)", "training loss, relative to its start"),
-    "recall": ("epoch (full-batch updates)", "recall on the test points"),
+    "loss": ("epoch (full-batch updates), every 20th", "training loss, its median at epoch 0 = 1"),
+    "recall": ("epoch (full-batch updates), every 20th", "recall on the test points"),
     "answers": ("predicted class", "true class"),
     "points": ("direction that separates the classes best", "direction of the widest spread"),
 }
@@ -118,8 +118,9 @@ class TrainingRuns(LiveView):
         return figure
 
     def _draw_loss(self, ax, pair, at):
-        until = self._stored["epochs"] <= int(self.epochs)
-        epochs = self._stored["epochs"][until] - self._stored["epochs"][0]
+        epochs = self._stored["epochs"] - self._stored["epochs"][0]  # read before an update, from 0 on
+        until = epochs <= int(self.epochs)
+        epochs = epochs[until]
         for (name, row), kind in zip(pair.items(), ("focal", "cross_entropy"), strict=True):
             low, middle, high = self._drawn["loss"][row, until].T
             ax.fill_between(epochs, low, high, color=plots.COLORS[kind], alpha=0.2)
