@@ -114,7 +114,7 @@ test-browsers: browsers $(VENV)/all-ready _build/html
 	$(TEST) $(PARALLEL) --dist loadgroup --ignore $(TIMED) tests/browser
 
 test-grading: grading $(VENV)/all-ready
-	$(TEST) $(PARALLEL) --dist worksteal $(GRADING)
+	$(TEST) $(PARALLEL) --dist loadgroup $(GRADING)
 
 # By themselves, because they measure time.
 test-timed: browsers $(VENV)/all-ready _build/html

@@ -74,6 +74,26 @@ def test_a_wrong_stored_output_fails(tmp_path):
     assert validate(tmp_path, "print(1 + 1)", "2\n").returncode == 0
 
 
+NOTING_ITS_PROCESS = """import os, pytest
+
+@pytest.mark.parametrize("k", range(8))
+def test_it(k):
+    with open(__file__ + ".processes", "a") as file:
+        print(os.getpid(), file=file)
+"""
+
+
+def test_what_shares_something_slow_runs_in_one_process(tmp_path):
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
+    for name in ("test_paper.py", "test_others.py"):
+        (tmp_path / name).write_text(NOTING_ITS_PROCESS)
+    words = [sys.executable, "-m", "pytest", "-p", "xdist", "--numprocesses", "2", "--dist", "loadgroup", "."]
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, env=environment)
+    paper, others = (set((tmp_path / f"test_{name}.py.processes").read_text().split()) for name in ("paper", "others"))
+    assert len(paper) == 1 and len(paper | others) == 2
+
+
 def arithmetic(name):
     """The settings that `make test ARITHMETIC=name` gives to its tests."""
     plan = subprocess.run(

@@ -49,7 +49,6 @@ def address(request, site):
     return address
 
 
-@pytest.mark.xdist_group("engines")
 def test_a_pasted_loss_is_judged(engine_page, address):
     engine_page.open(address(CHECK))
     write(engine_page, "def loss(input, target):\n    return F.cross_entropy(input, target) ** 2\n")
@@ -62,7 +61,6 @@ def test_a_pasted_loss_is_judged(engine_page, address):
     assert engine_page.troubles == []
 
 
-@pytest.mark.xdist_group("engines")
 def test_an_exercise_is_solved_on_its_page(engine_page, address):
     engine_page.open(address(EXERCISE))
     sections = "section[aria-label^='{}']".format

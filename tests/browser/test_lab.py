@@ -15,7 +15,6 @@ import nbformat
 import pytest
 from playwright.sync_api import expect
 
-pytestmark = pytest.mark.xdist_group("lab")  # one process starts JupyterLab for all of these
 ROOT = Path(__file__).parent.parent.parent
 MINUTES = 60_000  # in milliseconds
 expect.set_options(timeout=MINUTES)

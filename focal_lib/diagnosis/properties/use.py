@@ -127,6 +127,10 @@ def _makes_tables(loss, c=1000):
     class Largest(TorchDispatchMode):
         found = 0
 
+        @classmethod
+        def _should_skip_dynamo(cls):  # or torch loads its compiler for this class, which takes a second
+            return False
+
         def __torch_dispatch__(self, function, types, args=(), kwargs=None):
             result = function(*args, **(kwargs or {}))
             self.found = max([self.found, *(t.numel() for t in [result] if isinstance(t, torch.Tensor))])

@@ -1,0 +1,29 @@
+"""Which tests run in one process, so that what they share is made once: pytest --dist loadgroup."""
+
+import re
+
+import pytest
+
+FILES = ("test_grading.py", "test_lab.py", "test_paper.py")  # they grade a class, start JupyterLab, print the book
+ENGINE = re.compile(r"[\[-](chromium|firefox|webkit)[\]-]")
+
+
+def group(id):
+    """The name of the process's work that a test belongs to: its file, its engine, or itself."""
+    file = id.partition("::")[0].rpartition("/")[2]
+    engine = ENGINE.search(id)
+    return file if file in FILES else engine[1] if engine else id
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """The marks of pytest-xdist 3.8 for groups have no effect with pytest 9.2."""
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class OneProcessEach(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return group(nodeid)
+
+    return OneProcessEach(config, log)
