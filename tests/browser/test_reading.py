@@ -97,3 +97,25 @@ def test_the_search_finds_bugs_by_symptom_and_by_code(open_page):
         opened = open_page("search", f"?q={quote_plus(words)}")
         found = opened.page.locator(f'.search-bugs a[href$="#{bug}"]')
         assert found.count() == 1, (words, opened.page.locator(".search-bugs").all_inner_texts())
+
+
+@pytest.mark.parametrize("kind", ["primary", "secondary"])
+@pytest.mark.parametrize("page", ["notebooks/exercises/01_one_number", "book/decisions"])
+def test_the_buttons_of_the_contents_open_them_on_a_phone(open_page, kind, page):
+    opened = open_page(page, viewport={"width": 390, "height": 844})
+    is_open = f"return document.querySelector('#pst-{kind}-sidebar-modal').open"
+    assert not opened.run(is_open)
+    opened.page.locator(f"button.{kind}-toggle:visible").click()
+    assert opened.run(is_open)
+    assert opened.page.locator(f"#pst-{kind}-sidebar-modal a:visible").count()
+    opened.page.keyboard.press("Escape")
+    assert not opened.run(is_open)
+
+
+def test_the_button_of_the_contents_hides_them_on_a_wide_screen(open_page):
+    opened = open_page("notebooks/02_loss_curve", viewport={"width": 1280, "height": 900})
+    side = opened.page.locator("#pst-primary-sidebar")
+    assert side.is_visible()
+    for seen in (False, True):
+        opened.page.locator("button.primary-toggle:visible").click()
+        assert side.is_visible() == seen
