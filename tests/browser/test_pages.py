@@ -13,15 +13,32 @@ PHONE = {"width": 390, "height": 844}
 STATE = r'(<script type="application/vnd.jupyter.widget-state\+json">)(.*?)(</script>)'
 
 
-# Contrast is the slow rule of axe, and a page shows the same few colours of code thousands of times: of the tokens that
-# look alike on a page one is enough.
-ONE_OF_EACH_TOKEN = """
-const seen = new Set();
-for (const token of document.querySelectorAll('.highlight pre span, dt.sig span')) {
-  const place = token.closest('.cell_input, .cell_output, .highlight')?.className;
-  const look = [place, token.parentElement.className, token.className].join('|');
-  if (seen.has(look)) token.dataset.seen = '';
-  seen.add(look);
+# Contrast is the slow rule of axe, and a page shows the same few colours thousands of times: of the words that look
+# alike, on grounds that look alike, three are enough, and of what is hidden none. What lies over other things is looked
+# at one by one.
+THREE_OF_EACH_LOOK = """
+const grounds = new Map([[document, '']]);
+const ground = (node) => {
+  if (!grounds.has(node)) {
+    const style = getComputedStyle(node);
+    const over = ['absolute', 'fixed'].includes(style.position) || style.backgroundImage !== 'none';
+    const own = [style.backgroundColor, style.opacity, style.filter, style.mixBlendMode, over && Math.random()];
+    grounds.set(node, ground(node.parentNode) + '/' + own);
+  }
+  return grounds.get(node);
+};
+const seen = new Map();
+for (const node of document.querySelectorAll('body :not(script, style, svg *)')) {
+  delete node.dataset.seen;
+  const box = node.getBoundingClientRect();
+  const words = [...node.childNodes].some((child) => child.nodeType === Node.TEXT_NODE && child.data.trim());
+  const control = node.matches('input, select, textarea');
+  if ((!words && !control) || !node.checkVisibility({ checkVisibilityCSS: true })) node.dataset.seen = '';
+  if (control || 'seen' in node.dataset || !box.width || box.left < 0 || box.right > innerWidth) continue;
+  const style = getComputedStyle(node), off = node.closest(':disabled, [aria-disabled=true]') !== null;
+  const look = [style.color, style.fontSize, style.fontWeight, style.textShadow, off, ground(node)].join('|');
+  seen.set(look, (seen.get(look) ?? 0) + 1);
+  if (seen.get(look) > 3) node.dataset.seen = '';
 }
 axe.configure({ rules: [{ id: 'color-contrast', selector: ':not([data-seen])' }] });
 """
@@ -31,7 +48,7 @@ def violations(opened):
     """What axe-core finds on a page as it is now: (rule, start of the element)."""
     if opened.run("return typeof axe") == "undefined":
         opened.page.evaluate(Axe().axe_script)
-        opened.run(ONE_OF_EACH_TOKEN)
+    opened.run(THREE_OF_EACH_LOOK)
     found = opened.page.evaluate("axe.run({ resultTypes: ['violations'] }).then((results) => results.violations)")
     return [(violation["id"], node["html"][:200]) for violation in found for node in violation["nodes"]]
 
