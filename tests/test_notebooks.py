@@ -1,9 +1,11 @@
 """Every notebook keeps the conventions that readers rely on. (nbval re-executes them and compares their outputs.)"""
 
 import base64
+import io
 import os
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import nbformat
@@ -43,7 +45,26 @@ def test_cells_are_short(notebook):
     asked = [cell for cell in notebook.cells if "question" in cell.metadata.get("tags", [])]
     assert 10 <= len(notebook.cells) - len(asked) <= 35
     for cell in code_cells(notebook)[1:]:
-        assert len([line for line in cell.source.splitlines() if line.strip()]) <= 15, cell.source
+        assert lines_of_code(cell.source) <= 15, cell.source
+
+
+def lines_of_code(source):
+    """How many lines a cell has; one that goes on below, in brackets, counts once."""
+    kinds = [token.type for token in tokenize.generate_tokens(io.StringIO(source).readline)]
+    return kinds.count(tokenize.NEWLINE)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").rglob("*.ipynb")), ids=lambda path: path.stem)
+def test_lines_of_code_fit_a_page(path):
+    assert [line for cell in code_cells(nbformat.read(path, as_version=4)) for line in too_long(cell)] == []
+
+
+def test_a_line_that_is_too_long_is_found():
+    assert too_long(nbformat.v4.new_code_cell("a = 1\n" + "b" * 89)) == ["b" * 89]
+
+
+def too_long(cell):
+    return [line for line in cell.source.splitlines() if len(line) > 88]
 
 
 def test_outputs_are_those_of_one_clean_run(notebook):

@@ -12,7 +12,8 @@ from retarget import ROOT, Target
 SETUP_METADATA = {"tags": ["hide-input"], "mystnb": {"code_prompt_show": "Setup: show the code"}}
 
 SETUP_CELL = f"""\
-# Setup. Does nothing where focal_lib is installed; on Colab, adds focal_lib and touches nothing else.
+# Setup. Does nothing where focal_lib is installed; on Colab, adds focal_lib and
+# touches nothing else.
 import importlib.util
 import subprocess
 import sys
@@ -20,10 +21,15 @@ import sys
 SOURCE = "{Target.configured().pip_source}"
 if importlib.util.find_spec("focal_lib") is None:
     if "google.colab" not in sys.modules:
-        raise ModuleNotFoundError(f"This notebook needs focal_lib; install it with: pip install {{SOURCE}}")
+        raise ModuleNotFoundError(
+            f"This notebook needs focal_lib; install it with: pip install {{SOURCE}}"
+        )
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", SOURCE]
     if subprocess.run(command, capture_output=True).returncode:
-        raise ModuleNotFoundError(f"Could not fetch focal_lib; is there a network? Try: %pip {{' '.join(command[3:])}}")
+        raise ModuleNotFoundError(
+            "Could not fetch focal_lib; is there a network? "
+            f"Try: %pip {{' '.join(command[3:])}}"
+        )
     importlib.invalidate_caches()"""
 
 
