@@ -257,6 +257,7 @@ def main():
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
     PAGE.write_text(fill(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")
     matplotlib.rcParams["svg.hashsalt"] = "speed"  # the same bytes each time
+    matplotlib.rcParams["svg.fonttype"] = "none"  # words stay words
     figure(results).savefig(FIGURE, metadata={"Date": None}, facecolor="white")
 
 

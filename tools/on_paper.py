@@ -31,6 +31,8 @@ def article(path, page, known, home):
     """
     found = BeautifulSoup(path.read_text("utf-8"), "html.parser").select_one("article")
     hang_wall(found)
+    for drawing in found.select("svg.drawn"):
+        drawing.replace_with(as_picture(drawing))
     for thing in found.select(FURNITURE):
         thing.decompose()
     for view in found.select(".live-view"):
@@ -96,6 +98,15 @@ def on_the_site(page, home, place=""):
 def number_of(target):
     """Where the number of the page of a place will stand; `tools/paper.py` knows it once it has printed."""
     return made(f'<span class="page-of" data-of="{target}"></span>')
+
+
+def as_picture(drawing):
+    """The picture that a drawing was made beside: the same in black on white."""
+    image = made("<img>")
+    image["src"], image["alt"] = drawing["data-picture"], drawing["aria-label"]
+    image["class"] = [name for name in drawing["class"] if name != "drawn"]
+    image.attrs |= {name: drawing[name] for name in ("width", "height", "style")}
+    return image
 
 
 def hang_wall(found):

@@ -16,6 +16,7 @@ from nbclient import NotebookClient
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).parent))
+import drawings
 from setup_cell import write_setup_cell
 
 ROOT = Path(__file__).parent.parent
@@ -42,7 +43,9 @@ def run(path):
             record_timing=False,
             coalesce_streams=True,  # two prints arrive as one output or as two, depending on the time between them
             kernel_name="python3",
+            extra_arguments=drawings.KERNEL,
         ).execute()
+    drawings.take(notebook)
     notebook.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook.metadata.language_info = {"name": "python"}
     numbered = nbformat.reads(normalise(nbformat.writes(notebook), notebook), as_version=4)
@@ -62,10 +65,12 @@ def main():
             nbformat.read(path, as_version=4)
         except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError):
             parser.error(f"{path} is not a notebook; expected a file with cells, in Jupyter's format.")
+    drawings.prepare()
     bar = tqdm(paths, unit="notebook")
     for path in bar:
         bar.set_postfix_str(path.name)
         tqdm.write(f"{path.name}: {run(path):.0f} s")
+    drawings.forget()
 
 
 if __name__ == "__main__":

@@ -1,13 +1,17 @@
-"""The figures of a chapter get a number with an address, and their size, so that nothing moves while they load.
+"""The figures of the chapters get a number with an address, and their size, so that nothing moves while they load.
 
-How wide a figure was drawn goes into its style: the style sheet keeps its words readable on a phone.
+A figure with a stored drawing becomes that drawing, in the page's own colours; the others stay pictures. How wide a
+figure was drawn goes into its style: the style sheet keeps its words readable on a phone.
 """
 
+import hashlib
 import re
 from pathlib import Path
 
+import drawn
+
 CHAPTER = re.compile(r"notebooks/(\d\d)_\w+")
-IMAGE = re.compile(r'<img\b[^>]*\bsrc="[^"]*_images/([^"/]+\.png)"[^>]*?/?>')
+IMAGE = re.compile(r'<img\b[^>]*\bsrc="[^"]*_images/([^"/]+\.(?:png|svg))"[^>]*?/?>')
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -20,31 +24,54 @@ def size_of(path):
     return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
 
 
-def number_figures(app, pagename, templatename, context, doctree):
-    found = CHAPTER.fullmatch(pagename)
-    if not found:
+def drawing_of(path, folder):
+    """The drawing that a picture is, or the stored one that belongs to it, or None."""
+    if path.suffix == ".svg":
+        return path.read_text("utf-8")
+    stored = folder / f"{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}.svg"
+    return stored.read_text("utf-8") if stored.is_file() else None
+
+
+def draw_figures(app, pagename, templatename, context, doctree):
+    if "body" not in context:
         return
     files = {name: Path(app.srcdir, uri) for uri, name in app.builder.images.items()}
-    number = 0
+    folder = Path(app.srcdir, "notebooks", "figures")
+    chapter, number, colours = CHAPTER.fullmatch(pagename), 0, set()
 
     def finish(match):
         nonlocal number
-        size = size_of(files[match[1]]) if match[1] in files else None
-        if size is None or "live-view" in context["body"][max(0, match.start() - 400) : match.start()]:
+        path = files.get(match[1])
+        if path is None or "live-view" in context["body"][max(0, match.start() - 400) : match.start()]:
+            return match[0]
+        svg, size = drawing_of(path, folder), size_of(path)
+        if svg is None and (size is None or chapter is None):
             return match[0]
         number += 1
-        tag = re.sub(r'\s(?:style|width|height)="[^"]*"', "", match[0]).rstrip("/> ")
-        place = f"figure-{int(found[1])}-{number}"
-        drawn = f'{tag} width="{size[0]}" height="{size[1]}" style="--drawn: {size[0]}px">'
-        link = f'<a href="#{place}">Figure {int(found[1])}.{number}</a>'
-        return f'{drawn}\x00<p class="figure-number" id="{place}">{link}</p>\x01'
+        place = f"figure-{int(chapter[1])}-{number}" if chapter else f"figure-{number}"
+        if svg is None:
+            tag = re.sub(r'\s(?:style|width|height)="[^"]*"', "", match[0]).rstrip("/> ")
+            shown = f'{tag} width="{size[0]}" height="{size[1]}" style="--drawn: {size[0]}px">'
+        else:
+            attributes = dict(re.findall(r'\s([\w-]+)="([^"]*)"', match[0]))
+            shown, used = drawn.inlined(svg, place, attributes, size)
+            colours.update(used)
+        if not chapter:
+            return shown
+        link = f'<a href="#{place}">Figure {int(chapter[1])}.{number}</a>'
+        return f'{shown}\x00<p class="figure-number" id="{place}">{link}</p>\x01'
 
     body = IMAGE.sub(finish, context["body"])
     # A figure that links to itself keeps its number outside the link.
     body = re.sub(r"\x00([^\x01]*)\x01(\s*</a>)", r"\2\1", body)
-    context["body"] = body.replace("\x00", "").replace("\x01", "")
+    # A caption follows the number, in one line; Sphinx counts only the figures that have one.
+    caption = r'<p class="figure-number" (id="[^"]*")>((?:(?!</p>).)*)</p>(\s*<figcaption>\s*<p)>'
+    body = re.sub(caption, r'\3 class="figure-number" \1>\2 ', body.replace("\x00", "").replace("\x01", ""))
+    if chapter:
+        body = re.sub(r'<span class="caption-number">[^<]*</span>', "", body)
+    context["body"] = body + drawn.twins(colours)
 
 
 def setup(app):
-    app.connect("html-page-context", number_figures)
+    app.connect("html-page-context", draw_figures)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,7 @@
-"""Words of a page: numbers stay with their unit, a term's first use leads to the glossary, verdicts are badges."""
+"""Words of a page: numbers stay with their unit, a term's first use leads to the glossary, verdicts are badges.
+
+Indices and exponents in plain text, such as p_t and 4^2, are set as what they are.
+"""
 
 import collections
 import re
@@ -11,6 +14,8 @@ from sphinx.transforms import SphinxTransform
 NOTEBOOK = re.compile(r"notebooks/.*")
 KEPT = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw, nodes.comment)
 TIED = re.compile(r"(?<=\d) (?=%|(?:ms|MiB|GiB|px)\b)|(?<=[γαπ]) (?==)|(?<=[γαπ] =) (?=\d)|(?<=[γαπ]\u00a0=) (?=\d)")
+# An index, or an exponent; between brackets it is more than one sign.
+RAISED = re.compile(r"\b([pz]|(?<!\w)α)_([tj])\b|\^(?:\(([^()]+)\)|([\d.]*\d|[γw]))")
 VERDICTS = ("right", "half right", "wrong", "not shown")
 OPAQUE = (*KEPT, nodes.title, nodes.reference, nodes.strong, nodes.caption, addnodes.pending_xref)
 
@@ -94,8 +99,33 @@ class MarkVerdicts(SphinxTransform):
         first.parent.insert(first.parent.index(first) + 1, nodes.paragraph("", f"{found.total()} claims: {counted}."))
 
 
+class SetFormulas(SphinxTransform):
+    default_priority = 885
+
+    def apply(self, **kwargs):
+        for text in list(self.document.findall(nodes.Text)):
+            if RAISED.search(text) and not inside(text, KEPT):
+                at = text.parent.index(text)
+                text.parent[at : at + 1] = list(raised(str(text)))
+
+
+def raised(text):
+    """The nodes of a text: its letters with an index, its exponents, and what is between."""
+    end = 0
+    for found in RAISED.finditer(text):
+        yield nodes.Text(text[end : found.start()])
+        if found[1]:
+            yield nodes.emphasis("", found[1])
+            yield nodes.subscript("", found[2])
+        else:
+            yield nodes.superscript("", found[3] or found[4])
+        end = found.end()
+    yield nodes.Text(text[end:])
+
+
 def setup(app):
     app.add_transform(LinkTerms)
     app.add_transform(MarkVerdicts)
     app.add_transform(TieUnits)
+    app.add_transform(SetFormulas)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

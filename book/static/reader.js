@@ -34,3 +34,15 @@
   show(stored() === "open");
   title.after(button);
 })();
+
+// The contents show where one is also where no heading is in sight, as after a link into a long section.
+(() => {
+  const places = [...document.querySelectorAll(".page-toc a[href^='#']")]
+    .map((link) => [link, document.getElementById(decodeURIComponent(link.hash.slice(1)))]).filter(([, place]) => place);
+  const mark = () => {
+    if (places.some(([link]) => link.classList.contains("active"))) return; // the theme knows
+    const above = places.filter(([, place]) => place.getBoundingClientRect().top < innerHeight / 2);
+    above.at(-1)?.[0].classList.add("active");
+  };
+  for (const moved of ["load", "hashchange", "scrollend"]) addEventListener(moved, () => setTimeout(mark, 100));
+})();

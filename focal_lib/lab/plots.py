@@ -6,6 +6,7 @@ from matplotlib.ticker import PercentFormatter
 
 __all__ = [
     "COLORS",
+    "GAMMAS",
     "GROUPS",
     "STYLES",
     "axes",
@@ -34,6 +35,14 @@ STYLES = {
     "bug": {"color": COLORS["bug"], "linestyle": "-.", "linewidth": 2.5},
     "majority": {"color": COLORS["majority"], "marker": "o"},
     "minority": {"color": COLORS["minority"], "marker": "^"},
+}
+# One ramp for gamma in every figure: the more of it, the darker; 2 is what stands for the focal loss elsewhere.
+GAMMAS = {
+    0: STYLES["cross_entropy"],
+    0.5: {"color": "#5fa8d3", "linestyle": ":", "linewidth": 2},
+    1: {"color": "#2f8ac4", "linestyle": (0, (5, 1)), "linewidth": 2},
+    2: STYLES["focal"],
+    5: {"color": "#003a61", "linestyle": (0, (3, 1, 1, 1)), "linewidth": 2.5},
 }
 # Stacked bars: the colour tells the class, the hatching tells right from wrong.
 GROUPS = {
@@ -68,18 +77,20 @@ def bars(counts, labels=("class 0 (majority)", "class 1 (minority)")):
     return figure
 
 
-def loss_curves(p_t, curves, log=False):
-    """Loss against p_t. ``curves`` maps a label to values; the first is drawn as cross-entropy, the last as focal."""
+def loss_curves(p_t, curves, log=False, styles=None):
+    """Loss against p_t. ``curves`` maps a label to values.
+
+    ``styles`` has a style for each; without it the first is drawn as cross-entropy and the last as focal loss.
+    """
     figure, ax = axes("$p_t$, probability of the true class  (hard ← → easy)", "loss of one example (nats)", 5.2, 3.4)
-    between = plt.get_cmap("Blues")(np.linspace(0.4, 0.7, max(len(curves) - 2, 1)))  # darker: more gamma
-    dashes = [":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1))]
-    for k, (label, values) in enumerate(curves.items()):
-        if k == 0:
-            style = STYLES["cross_entropy"]
-        elif k == len(curves) - 1:
-            style = STYLES["focal"]
-        else:
-            style = {"color": between[k - 1], "linestyle": dashes[(k - 1) % len(dashes)], "linewidth": 2}
+    if styles is None:
+        between = plt.get_cmap("Blues")(np.linspace(0.4, 0.7, max(len(curves) - 2, 1)))  # darker: more gamma
+        dashes = [":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1))]
+        middle = [
+            {"color": color, "linestyle": dashes[k % len(dashes)], "linewidth": 2} for k, color in enumerate(between)
+        ]
+        styles = [STYLES["cross_entropy"], *middle[: max(len(curves) - 2, 0)], STYLES["focal"]][: len(curves)]
+    for (label, values), style in zip(curves.items(), styles, strict=True):
         ax.plot(p_t, values, label=label, **style)
     ax.set_xlim(0, 1)
     if log:
@@ -170,11 +181,13 @@ def confusion(counts, ax=None):
         _, ax = plt.subplots(figsize=(3.6, 3.2), layout="constrained")
     counts = np.asarray(counts)
     share = counts / counts.sum(axis=1, keepdims=True)
-    ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (i, j), n in np.ndenumerate(counts):
-        ax.text(
-            j, i, f"{n}\n{share[i, j]:.0%}", ha="center", va="center", color="white" if share[i, j] > 0.5 else "black"
-        )
+        style = GROUPS[f"{('majority', 'minority')[i]}, {'right' if i == j else 'wrong'}"]
+        square = plt.Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=style["color"], alpha=0.08 + 0.92 * share[i, j])
+        square.set(edgecolor="white", hatch=style.get("hatch"), linewidth=0)
+        ax.add_patch(square)
+        ax.text(j, i, f"{n}\n{share[i, j]:.0%}", ha="center", va="center", bbox=_plate())
+    ax.set(xlim=(-0.5, 1.5), ylim=(1.5, -0.5), aspect="equal")
     ax.set_xticks([0, 1], ["0", "1"])
     ax.set_yticks([0, 1], ["0", "1"])
     ax.set_xlabel("predicted class")

@@ -14,7 +14,7 @@ for (const details of document.querySelectorAll('article details')) details.open
 const kinds = 'article :is(pre, table, p, li, dd, div.printed, .text_html, .question)';
 for (const node of document.querySelectorAll(kinds)) {
   const box = node.getBoundingClientRect();
-  if (!box.width || node.closest('.live, .bench, math, mjx-container') || node.querySelector('img')) continue;
+  if (!box.width || node.closest('.live, .bench, math, mjx-container') || node.querySelector('img, .drawn')) continue;
   const table = node.closest('table') ?? node.querySelector('table');
   if (innerWidth < 600 && table?.querySelector('th:nth-child(5)')) continue;
   const wide = node.scrollWidth - node.clientWidth > 1 && getComputedStyle(node).overflowX !== 'visible';
@@ -25,11 +25,24 @@ return found;
 """
 # Words of 10 pt in a figure drawn at 100 dots an inch are 13.9 px high; how high are they on the screen?
 WORDS = """
-return [...document.querySelectorAll('article img[style*="--drawn"]')].map((img) => {
+return [...document.querySelectorAll('article [style*="--drawn"]')].map((img) => {
   for (let up = img.parentElement; up; up = up.parentElement) if (up.tagName === 'DETAILS') up.open = true;
   const drawn = parseFloat(img.style.getPropertyValue("--drawn"));
-  return [img.alt.slice(0, 40), 13.9 * img.getBoundingClientRect().width / drawn];
+  return [(img.alt ?? img.ariaLabel).slice(0, 40), 13.9 * img.getBoundingClientRect().width / drawn];
 }).filter(([, size]) => !(size >= 9));
+"""
+# Words of drawings with too little contrast, and shapes that are light boxes in a dark page.
+UNFIT = """
+const part = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+const light = (color) => color.match(/[\\d.]+/g).slice(0, 3)
+  .reduce((sum, v, k) => sum + part(v / 255) * [0.2126, 0.7152, 0.0722][k], 0);
+const ratio = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+const ground = light(getComputedStyle(document.body).backgroundColor);
+const words = [...document.querySelectorAll('svg.drawn text')].map((node) => [node, getComputedStyle(node).fill])
+  .filter(([, fill]) => ratio(light(fill), ground) < 4.5).map(([node]) => node.textContent);
+const boxes = [...document.querySelectorAll('svg.drawn path')].map((node) => [node, getComputedStyle(node).fill])
+  .filter(([node, fill]) => fill !== 'none' && ground < 0.1 && light(fill) > 0.9).map(([node]) => node.outerHTML);
+return [...words, ...boxes];
 """
 CHAPTERS = [page for page in pages() if page.startswith("notebooks/0") or page.startswith("notebooks/1")]
 
@@ -54,6 +67,29 @@ def test_what_is_cut_off_is_found(open_page):
 def test_words_in_pictures_can_be_read_on_a_phone(open_page, page):
     opened = open_page(page, viewport={"width": 390, "height": 844})
     assert opened.run(WORDS) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_figures_stand_on_the_pages_ground(open_page, page, scheme):
+    """Pictures that are no drawings are those of live views, of the cards of links, and photographs."""
+    opened = open_page(page, color_scheme=scheme)
+    assert opened.run(UNFIT) == []
+    assert opened.page.locator("article .cell_output img:not(.live-view img)").count() == 0
+
+
+def test_a_figure_of_another_look_is_found(open_page):
+    opened = open_page("notebooks/01_imbalance", color_scheme="dark")
+    opened.run("document.querySelector('svg.drawn text').style.fill = '#333'")
+    opened.run("document.querySelector('svg.drawn path').style.fill = '#fff'")
+    assert len(opened.run(UNFIT)) == 2
+
+
+def test_a_figure_has_a_number_a_caption_and_an_address(open_page):
+    opened = open_page("notebooks/01_imbalance")
+    number = opened.page.locator("figcaption .figure-number").first
+    assert number.text_content().startswith("Figure 1.1 ") and len(number.text_content()) > 30
+    assert number.locator("a").first.get_attribute("href") == "#" + number.get_attribute("id")
 
 
 def test_an_answer_is_taken_with_one_tap_and_kept(open_page):

@@ -1,0 +1,95 @@
+"""The figures of the site are drawings in the page's own colours; each belongs to the picture of the same run."""
+
+import base64
+import gzip
+import re
+from pathlib import Path
+
+import drawings
+import drawn
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb")) + sorted((ROOT / "notebooks" / "exercises").glob("*.ipynb"))
+STORED = sorted(drawings.FOLDER.glob("*.svg"))
+SITE = ROOT / "_build" / "html"
+GRIDS = {"b0b0b0"}  # pale by day and by night
+LIMIT = 250_000  # gzip bytes of a page's figures
+ATTRIBUTES = {"class": "wide", "alt": "two &lt; three", "src": "_images/a.png"}
+SVG = (
+    '<svg viewBox="0 0 72 36" xmlns="http://www.w3.org/2000/svg"><metadata>#123456</metadata>\n'
+    '<defs><style type="text/css">*{stroke-linejoin: round}</style></defs>\n'
+    '<defs><path id="m1" style="stroke: #000000"/></defs>\n'
+    '<g clip-path="url(#c1)"><use xlink:href="#m1" style="fill: #0072b2; stroke: #ffffff"/></g>\n'
+    "<text style=\"font: oblique 700 10px 'DejaVu Sans', sans-serif; text-anchor: middle\">#0072b2</text></svg>"
+)
+
+
+def names(paths):
+    """The names of the drawings that belong to the figures of notebooks."""
+    found = [nbformat.read(path, as_version=4) for path in paths]
+    figures = [data["image/png"] for notebook in found for data in drawings.pictures(notebook)]
+    return {drawings.name_of(base64.b64decode(figure)) for figure in figures}
+
+
+def test_each_figure_has_its_drawing_and_no_other_is_kept():
+    assert len(STORED) > 15
+    assert {path.name for path in STORED} == names(NOTEBOOKS), "run: tools/run_notebooks.py"
+
+
+@pytest.mark.parametrize("path", STORED, ids=lambda path: path.stem)
+def test_drawing_is_light_and_its_words_are_words(path):
+    svg = path.read_text("utf-8")
+    assert "<text" in svg and "<metadata" not in svg
+    assert not re.search(r'<[^>]*[\s",(-]\d+\.\d{3}[^>]*>', re.sub(r'href="data:[^"]*"', "", svg))
+
+
+def test_drawing_in_a_page_has_the_pages_colours_and_ids_of_its_own():
+    element, colours = drawn.inlined(SVG, "figure-1-2", ATTRIBUTES, None)
+    found = BeautifulSoup(element, "html.parser").svg
+    assert (found["width"], found["height"], found["viewbox"]) == ("100", "50", "0 0 72 36")
+    assert found["aria-label"] == "two < three" and found["class"] == ["drawn", "wide"]
+    assert found.select("metadata, style") == [] and colours == {"0072b2"}
+    assert found.path["id"] == "figure-1-2-m1" and found.path["style"] == "stroke: currentColor"
+    assert found.use["xlink:href"] == "#figure-1-2-m1" and found.g["clip-path"] == "url(#figure-1-2-c1)"
+    assert found.use["style"] == "fill: var(--c-0072b2,#0072b2); stroke: var(--paper)"
+    text = found.find("text")
+    assert text.string == "#0072b2"  # a word is not a colour
+    assert text["style"] == "font-style: italic; font-weight: bold; font-size: 10px; text-anchor: middle"
+    assert drawn.twins(colours).count("--c-0072b2: #4aa8e0;") == 1 and drawn.twins(set()) == ""
+
+
+def colours_of(svg):
+    return {
+        (found[1] or found[2]) for part in re.findall(r'style="[^"]*"', svg) for found in drawn.COLOUR.finditer(part)
+    }
+
+
+def test_colours_keep_their_contrast_by_night():
+    """3 : 1, WCAG's for what is not text."""
+    used = set().union(*(colours_of(path.read_text("utf-8")) for path in STORED)) - {*drawn.INK, *drawn.PAPER}
+    assert len(used) > 8
+    for colour in used - GRIDS:
+        assert drawn.contrast(drawn.by_night(colour), drawn.GROUND) >= 3, colour
+    assert drawn.contrast("003a61", drawn.GROUND) < 3  # as it is by day, it would not be seen
+
+
+@pytest.mark.parametrize("page", sorted(SITE.glob("notebooks/**/*.html")), ids=lambda page: page.stem)
+def test_figures_of_a_page_keep_their_budget(page):
+    text = page.read_text("utf-8")
+    found = re.findall(r'<svg class="drawn.*?</svg>', text, flags=re.DOTALL)
+    pictures = {Path(src).name for src in re.findall(r'<img [^>]*src="[^"]*_images/([^"]+)"', text)}
+    packed = sum(len(gzip.compress(svg.encode())) for svg in found)
+    assert packed + sum((SITE / "_images" / name).stat().st_size for name in pictures) <= LIMIT
+
+
+def test_ids_of_a_page_are_unique():
+    pages = sorted(SITE.glob("notebooks/*.html"))
+    assert pages, "build the book first: make book"
+    for page in pages:
+        found = [
+            thing["id"] for thing in BeautifulSoup(page.read_text("utf-8"), "html.parser").select("svg.drawn [id]")
+        ]
+        assert len(found) == len(set(found)), page
