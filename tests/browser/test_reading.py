@@ -72,10 +72,10 @@ def test_words_in_pictures_can_be_read_on_a_phone(open_page, page):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("page", CHAPTERS)
 def test_figures_stand_on_the_pages_ground(open_page, page, scheme):
-    """Pictures that are no drawings are those of live views, of the cards of links, and photographs."""
+    """Pictures that are no drawings are those of live views and of what needs Python."""
     opened = open_page(page, color_scheme=scheme)
     assert opened.run(UNFIT) == []
-    assert opened.page.locator("article .cell_output img:not(.live-view img)").count() == 0
+    assert opened.page.locator("article .cell_output img:not(.live-view img, .needs-python img)").count() == 0
 
 
 def test_a_figure_of_another_look_is_found(open_page):
