@@ -18,6 +18,7 @@ import random
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from functools import partial
 from pathlib import Path
@@ -78,14 +79,25 @@ def peak_bytes(loss, input, target):
     input.grad = None
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         loss(input, target).backward()
-    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
     held, peak = 0, 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        held += event.nbytes()
+    for taken in allocations(profiler):
+        held += taken
         peak = max(peak, held)
     input.grad = None
     torch.set_num_threads(threads)
     return peak
+
+
+def allocations(profiler):
+    """Bytes taken or, where negative, given back, in the order of time; from the trace that torch writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trace.json"
+        profiler.export_chrome_trace(str(path))
+        events = json.loads(path.read_text("utf-8"))["traceEvents"]
+    found = sorted((event for event in events if event["name"] == "[memory]"), key=lambda event: event["ts"])
+    if not found:
+        raise RuntimeError("torch's trace names no allocation; expected events called [memory], as of torch 2.13.")
+    return [event["args"]["Bytes"] for event in found]
 
 
 def seconds(loss, input, target, calls):

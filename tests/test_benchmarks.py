@@ -41,6 +41,16 @@ def test_peak_memory_counts_what_is_alive():
     assert 20 * 4000 <= speed.peak_bytes(step, input, None) <= 22 * 4000
 
 
+def test_a_trace_without_allocations_gets_one_sentence():
+    with (
+        speed.profile(activities=[speed.ProfilerActivity.CPU]) as profiler,
+        pytest.raises(RuntimeError, match="torch's trace names no allocation; expected"),
+    ):
+        torch.ones(3)
+        profiler.stop()
+        speed.allocations(profiler)
+
+
 def test_losses_take_turns_and_ratios_are_per_round():
     input, target, alpha = speed.arguments((32, 4), torch.float32, weighted=True)
     losses = speed.contenders((32, 4), alpha, with_peers=False)

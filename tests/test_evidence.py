@@ -13,7 +13,16 @@ from scipy import stats
 from focal_lib.bugs import CATALOGUE
 from focal_lib.lab import stored_runs as evidence
 from focal_lib.lab.data import load_example
-from focal_lib.lab.stored_runs import average, calibration, difference, interval, load, own_rates, repaired, scores
+from focal_lib.lab.stored_runs import (
+    average,
+    calibration,
+    difference,
+    interval,
+    load,
+    own_rates,
+    repaired,
+    stored_scores,
+)
 from focal_lib.lab.sweep import sweep
 
 ROOT = Path(__file__).parent.parent
@@ -182,7 +191,7 @@ def test_signs_and_words_of_an_interval():
 
 
 def test_differences_are_paired_by_seed():
-    one, other = scores("focal γ=2", "brier"), scores("cross-entropy", "brier")
+    one, other = stored_scores("focal γ=2", "brier"), stored_scores("cross-entropy", "brier")
     assert difference("focal γ=2", "cross-entropy", "brier").mean == pytest.approx(
         np.mean([one[s] - other[s] for s in range(200)])
     )
@@ -199,7 +208,7 @@ def test_differences_are_paired_by_seed():
 )
 def test_unknown_runs_get_one_sentence(arguments, which, sentence):
     with pytest.raises(ValueError, match=sentence):
-        scores(*arguments, **which)
+        stored_scores(*arguments, **which)
 
 
 # What the chapters say about the runs
@@ -280,7 +289,7 @@ def test_final_accuracy_is_no_bug_detector():
     for bug, right in meant.items():
         change = difference(bug, right, "accuracy", data="resampled")
         assert change.sign == (0 if bug == "scalar alpha" else -1)
-        faulty, correct = (scores(name, "accuracy", data="resampled").to_numpy() for name in (bug, right))
+        faulty, correct = (stored_scores(name, "accuracy", data="resampled").to_numpy() for name in (bug, right))
         assert (faulty[:, None] >= correct).mean() > 0.25
         assert average(bug, "accuracy").mean > always_0 + 0.05
 
@@ -289,11 +298,13 @@ def test_the_yardsticks_of_a_single_run():
     """On new data: two correct runs, and faulty runs beside "always class 0"."""
     always_0 = np.array([(load_example(seed).y_test == 0).double().mean().item() for seed in range(200)])
     for name in ("focal γ=2", "focal γ=2, weights"):
-        correct = scores(name, "accuracy", data="resampled").to_numpy()
+        correct = stored_scores(name, "accuracy", data="resampled").to_numpy()
         other_seed = ~np.eye(200, dtype=bool)
         assert round((correct[:, None] >= correct)[other_seed].mean(), 2) == 0.52
     beats = {
-        bug: (scores(bug, "accuracy", data="resampled").to_numpy() > always_0 + 5e-4).mean()  # stored in thousandths
+        bug: (
+            stored_scores(bug, "accuracy", data="resampled").to_numpy() > always_0 + 5e-4
+        ).mean()  # stored in thousandths
         for bug in ("mean before pt", "scalar alpha", "binary scalar alpha", "weight inside cross entropy")
     }
     assert beats.pop("weight inside cross entropy") == pytest.approx(0.855)

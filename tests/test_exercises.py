@@ -29,7 +29,7 @@ from setup_cell import SETUP_CELL
 from torch import nn
 
 from focal_lib import FocalLoss, focal_loss, sigmoid_focal_loss
-from focal_lib.exercises import TOTAL, Exercise, Feedback, pick, shuffled
+from focal_lib.exercises import TOTAL, Exercise, Feedback, one_of, shuffled
 from focal_lib.exercises.binary import BinaryDiagnosis
 from focal_lib.exercises.progress import PARTS, PROGRESS_FILE
 
@@ -389,9 +389,9 @@ def test_a_property_that_cannot_be_tested_is_not_said_to_hold():
 
 def test_letters_depend_on_the_slug_alone():
     losses = [naive_power, clamped, by_label, nothing]
-    assert shuffled("a", losses) == shuffled("a", losses) and pick("a", losses) is pick("a", losses)
+    assert shuffled("a", losses) == shuffled("a", losses) and one_of("a", losses) is one_of("a", losses)
     assert len({tuple(shuffled(str(k), losses).values()) for k in range(9)}) > 1
-    assert len({pick(str(k), losses) for k in range(9)}) > 1
+    assert len({one_of(str(k), losses) for k in range(9)}) > 1
 
 
 def test_the_teaching_page_quotes_what_the_checks_really_say():

@@ -1,5 +1,6 @@
 """The house: who needs what, how long a file may be, and that each number of things in prose is the number there is."""
 
+import ast
 import json
 import re
 import subprocess
@@ -61,6 +62,42 @@ def test_imports_point_one_way(path):
 @pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_file_is_long(path):
     assert len(path.read_text("utf-8").splitlines()) <= 400, "cut it along its trades"
+
+
+# Names that two modules share on purpose: the same question of two stored tables; a diagram, and what it draws.
+SHARED = {"average", "difference", "load", "reliability"}
+
+
+def two_meanings(sources):
+    """Public names that more than one of these modules ({place: code}) defines: {name: places}."""
+    homes = {}
+    for place, code in sources.items():
+        body = ast.parse(code).body
+        public = {
+            constant.value
+            for node in body
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__"
+            for constant in ast.walk(node.value)
+            if isinstance(constant, ast.Constant)
+        }
+        for node in body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in public | HELPERS:
+                homes.setdefault(node.name, []).append(place)
+    return {name: places for name, places in homes.items() if len(places) > 1}
+
+
+HELPERS = {"cross_entropy", "focus", "pick", "reduced"}  # of bugs/parts.py, which readers see in the exhibits' code
+
+
+def test_a_public_name_means_one_thing():
+    sources = {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in LIBRARY}
+    found = two_meanings(sources)
+    assert set(found) == SHARED, "rename one of them, or say in SHARED why the two are one thing"
+
+
+def test_a_name_with_two_meanings_is_found():
+    code = '__all__ = ["scores"]\ndef scores(): pass\ndef _mine(): pass'
+    assert two_meanings({"a.py": code, "b.py": code}) == {"scores": ["a.py", "b.py"]}
 
 
 def texts(path):

@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -114,6 +115,16 @@ def test_loss_curve_draws_any_bug_that_can_be_drawn():
     assert np.abs(bug - right / 4).max() <= 0.0007
     view.bug = None
     assert not [name for name in view._tables if name.startswith("bug_")]
+
+
+@pytest.mark.parametrize("gamma", [0, 0.5, 2])
+def test_the_picture_of_a_curve_draws_cross_entropy_dashed_and_focal_loss_solid(gamma):
+    """At gamma 0 the two are one line, and the words of chapter 02 hold all the same."""
+    figure = widgets.LossCurve(gamma=gamma, p_t=0.5).picture()
+    drawn = {line.get_label(): (line.get_color(), line.get_linestyle()) for line in figure.axes[0].lines}
+    plt.close(figure)
+    assert drawn["cross-entropy (γ = 0)"] == (plots.COLORS["cross_entropy"], "--")
+    assert drawn["focal loss, γ = 0" if gamma == 0 else f"γ = {gamma:g}"] == (plots.COLORS["focal"], "-")
 
 
 def test_batch_share_adds_up_and_alpha_never_moves_the_cumulative_picture():
@@ -231,6 +242,13 @@ def test_the_view_moves_python(view):
     )
     assert seen[-1] == trait.low == getattr(view, name)
     assert view.sentence() != before
+
+
+def test_a_view_is_named_though_anywidget_should_stop_naming_it(monkeypatch):
+    """Our JavaScript and the site find a view's kind by a name that is anywidget's private affair."""
+    monkeypatch.setattr("anywidget.widget._ANYWIDGET_ID_KEY", "_another")
+    view = widgets.LossCurve()
+    assert view.get_state()["_another"] == view.get_state()["_anywidget_id"] == "focal_lib.widgets.loss_curve.LossCurve"
 
 
 def test_every_host_gets_something(view):

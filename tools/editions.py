@@ -14,9 +14,14 @@ import tempfile
 from pathlib import Path
 
 import nbformat
-from otter.assign import main as otter_assign
-from otter.assign.utils import AssignNotebookFormatException
 from tqdm import tqdm
+
+try:  # what the command `otter assign` calls; otter promises nothing about it
+    from otter.assign import main as otter_assign
+    from otter.assign.utils import AssignNotebookFormatException
+except ImportError as error:
+    pinned = "pip install -r requirements/teach.txt -c requirements/constraints.txt"
+    raise ImportError(f"otter-grader is missing, or another than the one that makes the editions: {pinned}") from error
 
 sys.path.insert(0, str(Path(__file__).parent))
 from retarget import Target

@@ -5,6 +5,8 @@
 
 import base64
 import copy
+import math
+import re
 from urllib.parse import unquote, urljoin, urlparse
 
 from bs4 import BeautifulSoup
@@ -17,6 +19,13 @@ FURNITURE = (
 )
 BACK = "answers"  # the slug of the chapter at the end
 ROOM = {"predict": 2, "expose": 8, "fix": 14}  # lines to write on for each thing that an exercise checks
+CHAPTER = re.compile(r"notebooks/\d\d_\w+")
+AT = range(-3, 4)  # where a small table gives the functions that one works with by hand
+VALUES = {
+    "e<sup>x</sup>": math.exp,
+    "p = 1 / (1 + e<sup>−x</sup>)": lambda x: 1 / (1 + math.exp(-x)),
+    "−log p": lambda x: math.log1p(math.exp(-x)),
+}
 
 
 def slug(page):
@@ -33,12 +42,16 @@ def article(path, page, known, home):
     hang_wall(found)
     for drawing in found.select("svg.drawn"):
         drawing.replace_with(as_picture(drawing))
+    code = code_apart(found, page) if CHAPTER.fullmatch(page) else []
     for thing in found.select(FURNITURE):
         thing.decompose()
     for view in found.select(".live-view"):
         say(view, page, home)
-    answers = [*hints_apart(found, page), *questions_apart(found, page), *answers_apart(found, page)]
+    answers = [*hints_apart(found, page), *questions_apart(found, page), *answers_apart(found, page), *code]
     leave_room(found, page, home)
+    if CHAPTER.fullmatch(page):
+        bets(found)
+        where_to_run(found, page, home, bool(code))
     for _, elements in answers:
         settle(elements, path, page, known)
     for link in found.select("a[href]:has(.doc, .std-doc)"):  # to a whole page
@@ -190,6 +203,42 @@ def answers_apart(found, page):
     return [("Answers", taken)] if taken else []
 
 
+def code_apart(found, page):
+    """Take the code that a chapter folds out of it, but for the setup: text and exercises name what it defines."""
+    folded = found.select(".tag_hide-input > details.hide")
+    taken = [
+        details.select_one(".highlight").extract()
+        for details in folded
+        if details.select_one(".highlight") and not details.summary.get_text().strip().startswith("Setup")
+    ]
+    return [("Code", taken)] if taken else []
+
+
+def bets(found):
+    """Room to write below each prediction that a chapter asks for; what answers it begins a page of its own."""
+    for asked in [thing for thing in found.select("p") if thing.get_text().lstrip().startswith("Predict")]:
+        last = asked
+        while (after := last.find_next_sibling()) is not None and after.name in ("ol", "ul"):
+            last = after
+        last.insert_after(lines(max(2, 0 if last is asked else len(last.find_all("li")))))
+    for heading in found.select("h2, h3"):
+        if heading.get_text().strip().startswith("Predict"):
+            heading.parent.append(lines(2))
+    for answer in found.select("details.reveal"):
+        answer.insert_before(made('<p class="on-paper">The answer is on the next page.</p>'))
+
+
+def where_to_run(found, page, home, has_code):
+    """Before the exercises of a chapter: where its code runs, and where the code stands that is not printed here."""
+    heading = next((thing for thing in found.select("p") if thing.get_text().strip() == "Exercises"), None)
+    if heading is None:
+        return
+    heading["class"] = "leads"
+    where = f"What needs a computer can be run on {on_the_site(page, home)}."
+    code = f" Code that only draws or prints stands at the end: {lead(page, 'Code')}." if has_code else ""
+    heading.insert_after(made(f'<p class="leads">{where}{code}</p>'))
+
+
 def lead(page, group):
     """A link to where the answers of a page in a group are, with the number of that page."""
     target = place_of(page, group)
@@ -215,25 +264,47 @@ def leave_room(found, page, home):
         for check, count in ROOM.items():  # below what the check says, since that says how to write it
             if text.startswith(f"exercise.{check}("):
                 cell.append(lines(count))
+                if check == "expose":
+                    cell.append(values())
         if text == "exercise.progress()":
             cell.decompose()
     found.h1.insert_after(
         made(
-            "<p class='on-paper'><strong>On paper:</strong> write on the lines. What you wrote can be typed in and "
-            f"checked on {on_the_site(page, home)}</p>"
+            "<p class='on-paper'><strong>On paper:</strong> write on the lines. The checks, and their ✓, are on "
+            f"{on_the_site(page, home)}, where you can type in what you wrote. Without it, compare with "
+            f"the hints, one at a time ({lead(page, 'Hint 1')}), and then with {lead(page, 'What to keep')}.</p>"
         )
     )
 
 
+def values():
+    """A small table of the functions that one needs to work out a loss by hand; a screen has a calculator."""
+    head = "".join(f'<th scope="col">{signed(x)}</th>' for x in AT)
+    rows = "".join(
+        f'<tr><th scope="row">{name}</th>{"".join(f"<td>{value(x):.3f}</td>" for x in AT)}</tr>'
+        for name, value in VALUES.items()
+    )
+    return made(
+        '<div class="on-paper"><p>To work with, without a calculator:</p>'
+        f'<table><thead><tr><th scope="col">x</th>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    )
+
+
+def signed(number):
+    return str(number).replace("-", "−")
+
+
 def back_matter(answers, names):
-    """The chapter at the end: all answers, all first hints, all second hints, so that nobody reads one too many.
+    """The chapter at the end: all answers, all first hints, all second hints, so that nobody reads one too many; code.
 
     `answers` are (page, group, elements); `names` gives the title of each page.
     """
     groups = {}
     for page, group, elements in answers:
         groups.setdefault(group, []).append((page, elements))
-    chapter = made(f'<section class="chapter" id="{BACK}"><h1>Answers and hints</h1></section>')
+    if "Code" in groups:
+        groups["Code"] = groups.pop("Code")  # last: the longest, and for looking things up
+    chapter = made(f'<section class="chapter" id="{BACK}"><h1>Answers, hints and code</h1></section>')
     for group, entries in groups.items():
         part = made(f'<section id="{BACK}--{slug(group.lower().replace(" ", "-"))}"><h2>{group}</h2></section>')
         for page, elements in entries:

@@ -209,7 +209,10 @@ def link_beside():
         path.write_text(text.replace(f'href="{CONFIG["html"]["baseurl"]}paper/', beside), "utf-8")
 
 
-NOTE = "Code that only sets up, draws or prints is not on paper; the notebooks have it, and on the site it unfolds."
+NOTE = (
+    "Code that only draws or prints stands at the end, behind answers and hints; on the site it unfolds in its place. "
+    "Code that only sets up is in the notebooks."
+)
 PAGE_OF = re.compile(r'<span class="page-of" data-of="([^"]*)"></span>')
 CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 ACCESSIBLE = (

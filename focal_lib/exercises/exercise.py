@@ -17,7 +17,7 @@ from .outcomes import differ_a_little, difference_of, first_difference, outcome_
 from .progress import PARTS, note, progress_line
 from .reading import is_none, lacks, other_defaults, read_evidence, read_letters
 
-__all__ = ["Exercise", "decoys", "pick", "shuffled"]
+__all__ = ["Exercise", "decoys", "one_of", "shuffled"]
 
 DECOYS = {"03_exponent": ("weight_applied_twice", "alpha_unused")}
 
@@ -27,7 +27,7 @@ def shuffled(slug, losses):
     return dict(zip("ABCDEFGH", random.Random(slug).sample(losses, len(losses)), strict=False))
 
 
-def pick(slug, losses):
+def one_of(slug, losses):
     """One of these losses; which one depends on the exercise's slug only."""
     return random.Random(f"{slug} (pick)").choice(losses)
 

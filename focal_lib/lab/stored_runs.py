@@ -10,7 +10,7 @@ from scipy import stats
 
 __all__ = [
     "Interval", "average", "calibration", "difference", "interval", "load", "load_curves", "not_below", "own_rates",
-    "repaired", "scores",
+    "repaired", "stored_scores",
 ]  # fmt: skip
 
 FEW = 30  # up to so many numbers, the bootstrap's interval is too short: of ten, it covers 90 % and not 95
@@ -91,8 +91,8 @@ def load_curves():
 
 
 def calibration(name, *, optimizer="adam", epochs=100):
-    """(predicted probability, observed share) of class 1 in ten bins, over all seeds on the fixed data; see scores."""
-    scores(name, "ece", optimizer=optimizer, epochs=epochs)  # refuses what is not there
+    """(predicted probability, observed share) of class 1 in ten bins, over all seeds on the fixed data."""
+    stored_scores(name, "ece", optimizer=optimizer, epochs=epochs)  # refuses what is not there
     curves = load_curves()
     kinds = [kind.split("|") for kind in curves["names"].tolist()]
     row = [(_name(loss, float(gamma), alpha), used) for loss, gamma, alpha, used in kinds].index((name, optimizer))
@@ -104,7 +104,7 @@ def _name(loss, gamma, alpha):
     return name + ", weights" * (alpha == "inverse_frequency" and loss in ("cross_entropy", "focal"))
 
 
-def scores(name, metric, *, data="fixed", optimizer="adam", epochs=100):
+def stored_scores(name, metric, *, data="fixed", optimizer="adam", epochs=100):
     """One score for each seed, a pandas Series.
 
     Raises:
@@ -121,26 +121,26 @@ def scores(name, metric, *, data="fixed", optimizer="adam", epochs=100):
 
 
 def average(name, metric, **which):
-    """Mean of a score over the seeds, with its :class:`Interval`. ``which`` is passed to :func:`scores`."""
-    return interval(scores(name, metric, **which))
+    """Mean of a score over the seeds, with its :class:`Interval`. ``which`` is passed to :func:`stored_scores`."""
+    return interval(stored_scores(name, metric, **which))
 
 
 def difference(first, second, metric, **which):
-    """Mean of first minus second in pairs of the same seed, as :class:`Interval`. ``which`` as in :func:`scores`.
+    """Mean of first minus second in pairs of the same seed, an :class:`Interval`. ``which``: see :func:`stored_scores`.
 
     In a pair both runs start from the same weights and see the same data. On the "fixed" data the interval covers the
     choice of the initial weights; on the "resampled" data also the choice of the problem and its split.
     """
-    return interval(scores(first, metric, **which) - scores(second, metric, **which))
+    return interval(stored_scores(first, metric, **which) - stored_scores(second, metric, **which))
 
 
 def not_below(first, second, metric, **which):
     """How often a run of first reaches at least the score of a run of second with another seed, a share.
 
     With first equal to second it is the yardstick: two correct runs, compared as if one were suspected. ``which`` as in
-    :func:`scores`.
+    :func:`stored_scores`.
     """
-    one, other = (scores(name, metric, **which).to_numpy() for name in (first, second))
+    one, other = (stored_scores(name, metric, **which).to_numpy() for name in (first, second))
     pairs = one[:, None] >= other
     np.fill_diagonal(pairs, False)  # the same seed is no second run
     return float(pairs.sum() / (pairs.size - len(one)))

@@ -85,9 +85,10 @@ class LossCurve(LiveView):
         )
 
     def picture(self):
-        gammas = [*sorted({0.0, 0.5, 1.0, 5.0} - {self.gamma}), self.gamma]
+        gammas = [0.0, *sorted({0.5, 1.0, 5.0} - {self.gamma}), self.gamma]
         surface = self._surface(gammas=gammas)[0 if self.quantity == "loss" else 1]
-        labels = ["cross-entropy (γ = 0)" if gamma == 0 else f"γ = {gamma:g}" for gamma in gammas]
+        labels = ["cross-entropy (γ = 0)", *(f"γ = {gamma:g}" for gamma in gammas[1:-1])]
+        labels.append("focal loss, γ = 0" if self.gamma == 0 else f"γ = {self.gamma:g}")  # then both lines are one
         grid = self.traits()["p_t"]
         figure = plots.loss_curves(grid.grid(), dict(zip(labels, surface, strict=True)), log=self.axis == "log")
         (ax,) = figure.axes

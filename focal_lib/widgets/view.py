@@ -86,6 +86,9 @@ class LiveView(anywidget.AnyWidget):
             )
         kwargs.setdefault("name", type(self).__module__.rpartition(".")[2])
         super().__init__(**kwargs)
+        if not self.has_trait("_anywidget_id"):  # anywidget's own name for the class, which our JavaScript reads
+            name = f"{type(self).__module__}.{type(self).__name__}"
+            self.add_traits(_anywidget_id=traitlets.Unicode(name).tag(sync=True))
         self._limits = {key: trait.metadata["limits"] for key, trait in state.items()}
         self._start = {key: getattr(self, key) for key in state}
 

