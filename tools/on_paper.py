@@ -45,6 +45,8 @@ def article(path, page, known, home):
     code = code_apart(found, page) if CHAPTER.fullmatch(page) else []
     for thing in found.select(FURNITURE):
         thing.decompose()
+    for onward in [thing for thing in found.select("p") if thing.get_text().startswith("Next:")]:
+        onward.decompose()  # it is the next page
     for view in found.select(".live-view"):
         say(view, page, home)
     answers = [*hints_apart(found, page), *questions_apart(found, page), *answers_apart(found, page), *code]
@@ -217,14 +219,22 @@ def code_apart(found, page):
 def bets(found):
     """Room to write below each prediction that a chapter asks for; what answers it begins a page of its own."""
     for asked in [thing for thing in found.select("p") if thing.get_text().lstrip().startswith("Predict")]:
-        last = asked
-        while (after := last.find_next_sibling()) is not None and after.name in ("ol", "ul"):
-            last = after
-        last.insert_after(lines(max(2, 0 if last is asked else len(last.find_all("li")))))
+        said = [asked]
+        while (after := said[-1].find_next_sibling()) is not None and after.name in ("p", "ol", "ul"):
+            said.append(after)
+        items = [item for thing in said for item in thing.select("li")]
+        said[-1].insert_after(lines(max(2, len(items))))
     for heading in found.select("h2, h3"):
         if heading.get_text().strip().startswith("Predict"):
+            for cell in heading.parent.select(".cell"):
+                if cell.get_text().strip().startswith("my_guess"):
+                    cell.decompose()
             heading.parent.append(lines(2))
     for answer in found.select("details.reveal"):
+        section = answer.parent
+        if not any(thing.get_text(strip=True) for thing in answer.find_previous_siblings() if thing.name != "h2"):
+            answer["class"], section["class"] = "", "reveal"  # nothing but its heading is before it
+            answer = section
         answer.insert_before(made('<p class="on-paper">The answer is on the next page.</p>'))
 
 

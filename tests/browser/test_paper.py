@@ -175,7 +175,7 @@ def test_a_bet_has_room_and_its_answer_is_overleaf(book, pdf):
     asked = [thing for found in chapters for thing in found.select("p") if thing.get_text().startswith("Predict")]
     assert len(asked) > 15
     for thing in asked:
-        assert thing.find_next_sibling(lambda tag: tag.name not in ("ol", "ul")).get("class") == ["lines"], thing
+        assert thing.find_next_sibling(lambda tag: tag.name not in ("p", "ol", "ul")).get("class") == ["lines"], thing
     answers = [answer for found in chapters for answer in found.select(".reveal")]
     assert len(answers) > 10
     with pymupdf.open(pdf) as found:
