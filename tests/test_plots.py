@@ -1,10 +1,14 @@
 """Every figure draws its data and labels its axes."""
 
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from focal_lib.lab import plots
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +60,32 @@ def test_training_run_and_band():
     line = {"seed 0": (range(2), [0.2, 0.1], plots.STYLES["focal"])}
     (ax,) = plots.training_band(range(2), [0.1, 0.05], [0.3, 0.2], line).axes
     assert labelled(ax) and len(ax.lines) == 1 and len(ax.collections) == 1
+
+
+KINDS = ("book/static/*.*", "book/_ext/*.py", "tools/*.*", *(f"focal_lib/**/*.{kind}" for kind in ("py", "js", "css")))
+
+
+def copies(colors):
+    """{file: names} of the palette's colours that are written out once more, in files that do not read it."""
+    paths = {path for kind in KINDS for path in ROOT.glob(kind) if path.is_file()} - {Path(plots.__file__)}
+    texts = {str(path.relative_to(ROOT)): path.read_text("utf-8").lower() for path in paths}
+    found = {file: {name for name, color in colors.items() if color.lower() in text} for file, text in texts.items()}
+    return {file: names for file, names in found.items() if names}
+
+
+# Places to change with COLORS. Whoever changes one of them by hand only, or adds one, is told by the test.
+COPIES = {
+    "book/static/bench.css": {"focal"},
+    "book/static/book.css": {"minority"},
+    "book/static/favicon.svg": {"cross_entropy", "focal"},
+    "focal_lib/diagnosis/report.py": {"minority", "extra"},  # it needs no matplotlib
+    "tools/on_paper.py": {"focal"},
+}
+
+
+def test_a_colour_that_changes_is_changed_in_all_places():
+    assert copies(plots.COLORS) == COPIES, "change the colour of COLORS in these files too; name a new file in COPIES"
+
+
+def test_a_colour_that_is_changed_in_one_place_only_is_found():
+    assert copies(plots.COLORS | {"focal": "#0072B3"}) != COPIES

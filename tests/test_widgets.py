@@ -244,6 +244,12 @@ def test_the_view_moves_python(view):
     assert view.sentence() != before
 
 
+def test_each_view_is_named_in_the_package():
+    files = {path.stem for path in Path(widgets.__file__).parent.glob("*.js")} - {"shared"}
+    named = {kind.__module__.rpartition(".")[2] for kind in (getattr(widgets, name) for name in widgets.__all__)}
+    assert files - named == set(), "name it in _MODULES of focal_lib/widgets/__init__.py"
+
+
 def test_a_view_is_named_though_anywidget_should_stop_naming_it(monkeypatch):
     """Our JavaScript and the site find a view's kind by a name that is anywidget's private affair."""
     monkeypatch.setattr("anywidget.widget._ANYWIDGET_ID_KEY", "_another")

@@ -253,6 +253,7 @@ def position(view, key, value):
 
 @pytest.mark.parametrize(("page", "kind"), VIEWS)
 def test_numbers_are_those_of_focal_lib(open_page, page, kind):
+    assert kind in SETTERS and kind in FIGURES, f"say in SETTERS what to try of {kind}, in FIGURES what it writes"
     settings, expected, figures = [], [], []
     for view, setting in SETTERS[kind](random.Random(1)):
         for key, value in setting.items():
