@@ -33,6 +33,14 @@ def made(tmp_path_factory):
     return folder
 
 
+def test_another_otter_gets_one_sentence():
+    """Editions are made by functions of otter's that it promises nobody."""
+    code = "import sys; sys.modules['otter.assign'] = None; import editions"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT / "tools")
+    assert done.returncode == 1
+    assert last_line(done).startswith("ImportError: otter-grader is missing, or another than the one that makes")
+
+
 def test_the_stored_editions_are_fresh():
     result = editions("--verify")
     assert result.returncode == 0, result.stderr
