@@ -273,9 +273,9 @@ def leave_room(found, page, home):
     for cell, text in zip(cells, code, strict=True):
         for check, count in ROOM.items():  # below what the check says, since that says how to write it
             if text.startswith(f"exercise.{check}("):
-                cell.append(lines(count))
                 if check == "expose":
                     cell.append(values())
+                cell.append(lines(count))
         if text == "exercise.progress()":
             cell.decompose()
     found.h1.insert_after(
