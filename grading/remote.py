@@ -13,9 +13,10 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parent))
 from boxes import one_line
-from sandbox_child import DTYPES
+from sandbox_child import DTYPES, SETTINGS
 
 MOST_ARGUMENTS = 64  # of a student's function
+KINDS = {int(kind): kind for kind in type(inspect.Parameter.KEYWORD_ONLY)}
 
 
 def pack(value):
@@ -94,15 +95,22 @@ def signature(known):
         if len(known) > MOST_ARGUMENTS:
             raise ValueError(f"{len(known)} of them")
         return inspect.Signature(
-            inspect.Parameter(
-                str(name),
-                inspect.Parameter.POSITIONAL_OR_KEYWORD,
-                default=default if optional else inspect.Parameter.empty,
-            )
-            for name, optional, default in known
+            inspect.Parameter(str(name), KINDS[kind], default=default if optional else inspect.Parameter.empty)
+            for name, optional, default, kind in known
         )
-    except (TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         raise TypeError(f"its arguments make no signature ({one_line(error, 200)})") from None
+
+
+def bound(signature, args, kwargs):
+    """What is passed, as (what has a place only, {name: value}); TypeError where the signature does not take it."""
+    given, places = signature.bind(*args, **kwargs).arguments, []
+    for p in signature.parameters.values():
+        if p.kind is p.VAR_KEYWORD:
+            given |= given.pop(p.name, {})
+        elif p.kind is p.VAR_POSITIONAL:
+            places += given.pop(p.name, ())
+    return places, given
 
 
 def remote_loss(sandbox, described, which=0):
@@ -110,12 +118,13 @@ def remote_loss(sandbox, described, which=0):
     call_signature = signature(described["call"])
 
     def call(module, *args, **kwargs):
-        given = call_signature.bind(*args, **kwargs).arguments
-        names = list(call_signature.parameters)
-        if len(names) < 2:
-            raise TypeError(f"it takes {len(names)} arguments; expected logits, labels and settings")
-        logits, labels = given.pop(names[0]), given.pop(names[1])
-        return _Call.apply(logits, labels, sandbox, module, given)
+        places, given = bound(call_signature, args, kwargs)
+        by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        first = [p.name for p in call_signature.parameters.values() if p.kind in by_place][:2]
+        data = [*(given.pop(name) for name in first if name in given), *places]
+        if len(data) != 2:
+            raise TypeError(f"it takes {len(data)} arguments; expected logits, labels and settings")
+        return _Call.apply(*data, sandbox, module, given)
 
     def loss(*args, **kwargs):
         return call({"fix": which}, *args, **kwargs)
@@ -128,7 +137,7 @@ def remote_loss(sandbox, described, which=0):
     class Loss(nn.Module):
         def __init__(self, *args, **kwargs):
             super().__init__()
-            given = build_signature.bind(*args, **kwargs).arguments
+            _, given = bound(build_signature, args, kwargs)
             self.module = {"built": sandbox.count()}
             settings = {name: pack(value) for name, value in given.items()}
             reply = sandbox.ask(do="build", fix=which, module=self.module["built"], settings=settings)
@@ -152,7 +161,7 @@ def remote_loss(sandbox, described, which=0):
     instance.module = {"fix": which}
     instance._register(described.get("parameters"))
     for name, value in described["attributes"].items():
-        if name in build_signature.parameters and not hasattr(instance, name):
+        if name in (*build_signature.parameters, *SETTINGS) and not hasattr(instance, name):
             setattr(instance, name, setting(value))
     return instance
 

@@ -16,17 +16,21 @@ import inspect
 import io
 import json
 import linecache
+import numbers
 import os
 import resource
 import sys
 import types
 import typing
+from collections.abc import Sequence, Set
 
 import torch
 
 STAND_INS = ("focal_lib", "matplotlib")
 LOSSES = ("FocalLoss", "focal_loss", "plain_focal_loss", "sigmoid_focal_loss")
 PARTS = ("predict", "expose", "fix")
+SETTINGS = ("alpha", "gamma", "reduction", "ignore_index")
+ANY_NAME = int(inspect.Parameter.VAR_KEYWORD)
 KEPT_GRAPHS = 64
 DEEPEST = 7  # lists in lists: logits of images have four
 DTYPES = {
@@ -201,12 +205,21 @@ def plain(value, depth=DEEPEST):
         return None
     if isinstance(value, (str, bool, int, float)):
         return value
-    if hasattr(value, "tolist"):
-        return plain(value.tolist(), depth)
-    if depth and isinstance(value, dict):
-        return {str(key): plain(item, depth - 1) for key, item in value.items()}
-    if depth and isinstance(value, (list, tuple)):
-        return [plain(item, depth - 1) for item in value]
+    try:
+        if isinstance(value, torch.device):
+            return str(value)
+        if hasattr(value, "tolist"):
+            return plain(value.tolist(), depth)
+        if isinstance(value, numbers.Real):  # a fraction
+            return float(value)
+        if depth and isinstance(value, dict):
+            return {str(key): plain(item, depth - 1) for key, item in value.items()}
+        if depth and isinstance(value, (Sequence, Set)) and not isinstance(value, bytes):
+            return [plain(item, depth - 1) for item in value]
+    except MemoryError:
+        raise
+    except Exception:
+        pass  # a tensor without numbers, an object that refuses: it costs this answer, not the others
     return f"({type(value).__name__})"
 
 
@@ -228,13 +241,17 @@ def from_tensor(tensor):
 
 
 def parameters(function):
-    """What can be passed to a function: [name, has it a default, the default as plain data]."""
-    known = []
-    for p in inspect.signature(function).parameters.values():
-        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
-            has_default = p.default is not p.empty
-            known.append([p.name, has_default, plain(p.default) if has_default else None])
-    return known
+    """What can be passed to a function: [name, has it a default, the default as plain data, what kind it is]."""
+    if getattr(function, "__init__", None) is torch.nn.Module.__init__ and inspect.isclass(function):
+        return []  # it says that it takes anything, and takes nothing
+    try:
+        known = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # built in, and does not tell
+        return []
+    return [
+        [p.name, p.default is not p.empty, None if p.default is p.empty else plain(p.default), int(p.kind)]
+        for p in known
+    ]
 
 
 def code_of(loss):
@@ -259,11 +276,13 @@ def described(fix):
         return {"kind": "value", "call": plain(fix), "code": None}
     about = {"kind": "function", "code": code_of(fix), "build": [], "attributes": {}, "parameters": []}
     if inspect.isclass(fix):
-        return about | {"kind": "class", "call": parameters(fix.forward)[1:], "build": parameters(fix)}
+        entry = fix.forward if hasattr(fix, "forward") else fix.__call__
+        return about | {"kind": "class", "call": parameters(entry)[1:], "build": parameters(fix)}
     if not isinstance(fix, torch.nn.Module):
         return about | {"call": parameters(fix)}
     build = parameters(type(fix))
-    own = {name: getattr(fix, name) for name, _, _ in build if hasattr(fix, name)}
+    names = {name for name, *_ in build} | set(SETTINGS if any(kind == ANY_NAME for *_, kind in build) else ())
+    own = {name: getattr(fix, name) for name in names if hasattr(fix, name)}
     own = {name: from_tensor(v) if isinstance(v, torch.Tensor) else plain(v) for name, v in own.items()}
     trained = [name for name, p in fix.named_parameters() if p.requires_grad]
     return about | {
@@ -273,6 +292,16 @@ def described(fix):
         "attributes": own,
         "parameters": trained,
     }
+
+
+def as_described(fix):
+    """As :func:`described`; of something that cannot be, its type: it costs the fix, not the other answers."""
+    try:
+        return described(fix)
+    except MemoryError:
+        raise
+    except Exception:
+        return {"kind": "value", "call": f"({type(fix).__name__})", "code": None}
 
 
 class Answers:
@@ -294,7 +323,7 @@ class Answers:
             found[part] = [a for a in given if a is not ... and a is not None and not isinstance(a, Nothing)]
         self.fixes = list({id(fix): fix for fix in found.pop("fix")}.values())
         answers = {part: [plain(answer) for answer in given] for part, given in found.items()}
-        return {"errors": errors, **answers, "fix": [described(fix) for fix in self.fixes]}
+        return {"errors": errors, **answers, "fix": [as_described(fix) for fix in self.fixes]}
 
     def build(self, fix, module, settings):
         kind = self.fixes[fix] if inspect.isclass(self.fixes[fix]) else type(self.fixes[fix])

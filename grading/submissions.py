@@ -16,6 +16,7 @@ from unpack import CannotUnpack, unpack
 
 EXERCISES = Path(__file__).parent.parent / "notebooks" / "exercises"
 MOST_BYTES = 20 << 20
+MOST_CODE = 1 << 20  # characters in its code cells: outputs may be large, what somebody wrote is not
 MOST_NOTEBOOKS = 45  # of one student: three tries at each exercise
 SKIPPED = {"__MACOSX", ".ipynb_checkpoints", ".DS_Store", ".git"}  # what systems leave behind
 
@@ -142,6 +143,8 @@ def cells_of(content):
         sources = [(k, "".join(cell["source"])) for k, cell in enumerate(cells, 1)]
     except (KeyError, RecursionError, TypeError, ValueError):
         raise CannotGrade("it is not a notebook") from None
+    if (size := sum(len(source) for _, source in sources)) > MOST_CODE:
+        raise CannotGrade(f"its code cells hold {size >> 10} KB of text; the limit is {MOST_CODE >> 10} KB")
     made = r"^\w+\s*=\s*Exercise\(\s*[\"']([\w-]+)[\"']"
     slugs = [slug for _, source in sources for slug in re.findall(made, source, re.M)]
     known = slugs and (EXERCISES / f"{(variants.read_id(slugs[-1]) or slugs[-1:])[0]}.ipynb").is_file()

@@ -75,6 +75,74 @@ class Called:
         return right(logits, labels, gamma, reduction)
 
 
+def any_name(logits, labels, **settings):
+    return right(logits, labels, settings.get("gamma", 2.0), settings.get("reduction", "mean"))
+
+
+def takes_out(logits, labels, **settings):
+    gamma, reduction = settings.pop("gamma", 2.0), settings.pop("reduction", "mean")
+    if settings:
+        raise TypeError(f"unknown: {settings}")
+    return right(logits, labels, gamma, reduction)
+
+
+def anything(*args, **kwargs):
+    return right(*args, **kwargs)
+
+
+def one_name(logits, labels, gamma=2.0, **rest):
+    return right(logits, labels, gamma, **rest)
+
+
+def none_for_the_default(logits, labels, gamma=None, reduction=None):
+    return right(logits, labels, 2.0 if gamma is None else gamma, reduction or "mean")
+
+
+class NamedAtTheCall(nn.Module):
+    def forward(self, logits, labels, **settings):
+        return right(logits, labels, **settings)
+
+
+class AnythingAtTheCall(nn.Module):
+    def forward(self, *args, **kwargs):
+        return right(*args, **kwargs)
+
+
+class KeepsSettings(nn.Module):
+    def __init__(self, **settings):
+        super().__init__()
+        self.settings = settings
+
+    def forward(self, logits, labels):
+        return right(logits, labels, **self.settings)
+
+
+class NoModule:
+    def __init__(self, gamma=2.0, reduction="mean"):
+        self.gamma, self.reduction = gamma, reduction
+
+    def __call__(self, logits, labels):
+        return right(logits, labels, self.gamma, self.reduction)
+
+
+def any_weights(logits, labels, **settings):
+    return weighted(logits, labels, **settings)
+
+
+def weights_by_another_name(logits, labels, weight=None, **settings):
+    return weighted(logits, labels, weight, **settings)
+
+
+class KeepsWeightsAndSettings(nn.Module):
+    def __init__(self, **settings):
+        super().__init__()
+        self.register_buffer("alpha", settings.pop("alpha", None))
+        self.settings = settings
+
+    def forward(self, logits, labels):
+        return weighted(logits, labels, self.alpha, **self.settings)
+
+
 def a_list_of_weights(logits, labels, alpha=None, gamma=2.0, reduction="mean"):
     alpha = torch.as_tensor(logits.new_ones(logits.shape[1]) if alpha is None else alpha, dtype=logits.dtype)
     loss = right(logits, labels, gamma, "none")
@@ -117,9 +185,23 @@ class HoldsTwoLosses(nn.Module):
 
 RIGHT = {
     PLAIN: [right, a_small_number_added, in_float, keyword_only, by_cases, Called(), functools.partial(right)],
+    ("01_one_number",): [
+        any_name,
+        takes_out,
+        anything,
+        one_name,
+        none_for_the_default,
+        NamedAtTheCall,
+        NamedAtTheCall(),
+        AnythingAtTheCall,
+        KeepsSettings,
+        KeepsSettings(),
+        NoModule,
+    ],
     WEIGHTED: [weighted, a_list_of_weights, one_hot],
+    ("03_exponent",): [any_weights, weights_by_another_name],
     BINARY: [both_sides, as_torchvision_writes_it],
-    ("05_left_behind",): [MovesTheWeights, HoldsTwoLosses],
+    ("05_left_behind",): [MovesTheWeights, HoldsTwoLosses, KeepsWeightsAndSettings, KeepsWeightsAndSettings()],
     ("09_nobody_asked",): [counted],
 }
 
@@ -204,6 +286,61 @@ def mean_of_what_costs(logits, labels, gamma=2.0, ignore_index=-100, reduction="
     return loss.sum() / (loss > 1e-4).sum().clamp(min=1) if reduction == "mean" else reduced(loss, reduction)
 
 
+def any_name_another_gamma(logits, labels, **settings):
+    return right(logits, labels, settings.get("gamma", 1.0), settings.get("reduction", "mean"))
+
+
+def by_name_only(**given):
+    return right(given.pop("logits"), given.pop("labels"), **given)
+
+
+def weights_unread(logits, labels, **settings):
+    return weighted(logits, labels, None, settings.get("gamma", 2.0), settings.get("reduction", "mean"))
+
+
+def wrong_where(condition, name):
+    def fixed_loss(logits, labels, alpha=None, gamma=2.0, reduction="mean"):
+        loss = weighted(logits, labels, alpha, gamma, reduction)
+        return loss * 1.5 if condition(logits, labels, alpha, gamma) else loss
+
+    fixed_loss.__name__ = name
+    return fixed_loss
+
+
+def wrong_side_where(condition, name):
+    def fixed_loss(logits, labels, alpha=0.25, gamma=2.0, reduction="mean"):
+        loss = both_sides(logits, labels, alpha, gamma, reduction)
+        return loss * 1.5 if condition(logits, labels, alpha, gamma) else loss
+
+    fixed_loss.__name__ = name
+    return fixed_loss
+
+
+def given(alpha):
+    return alpha is not None
+
+
+RARELY_WRONG = [
+    wrong_where(lambda x, y, alpha, gamma: gamma > 5, "gamma above 5"),
+    wrong_where(lambda x, y, alpha, gamma: 0 < gamma < 0.5, "gamma below a half"),
+    wrong_where(lambda x, y, alpha, gamma: gamma == 0 and given(alpha), "gamma 0 with weights"),
+    wrong_where(lambda x, y, alpha, gamma: gamma == 1 and x.dtype == torch.float32, "gamma 1 in float32"),
+    wrong_where(lambda x, y, alpha, gamma: x.ndim == 3, "label rows"),
+    wrong_where(lambda x, y, alpha, gamma: x.shape[1] > 12, "more than 12 classes"),
+    wrong_where(lambda x, y, alpha, gamma: given(alpha) and bool((alpha > 10).any()), "weights above 10"),
+    wrong_where(lambda x, y, alpha, gamma: given(alpha) and bool((alpha == 1).all()), "all weights 1"),
+    wrong_where(lambda x, y, alpha, gamma: given(alpha) and bool((alpha < 1).all()), "all weights below 1"),
+    wrong_where(lambda x, y, alpha, gamma: bool((x.abs() > 200).any()), "logits above 200"),
+]
+RARELY_WRONG_SIDES = [
+    wrong_side_where(lambda x, y, alpha, gamma: alpha in (0, 1), "alpha 0 or 1"),
+    wrong_side_where(lambda x, y, alpha, gamma: 0 < alpha < 0.02, "a small alpha"),
+    wrong_side_where(lambda x, y, alpha, gamma: 0 < gamma < 0.4, "gamma below 0.4"),
+    wrong_side_where(lambda x, y, alpha, gamma: gamma > 5, "gamma above 5"),
+    wrong_side_where(lambda x, y, alpha, gamma: x.numel() == 1, "one number"),
+    wrong_side_where(lambda x, y, alpha, gamma: bool((y == 1).all()), "positives only"),
+]
+
 WRONG = {
     PLAIN: [
         one_p_t,
@@ -216,8 +353,10 @@ WRONG = {
         capped,
         noisy,
     ],
+    ("01_one_number",): [any_name_another_gamma],
     WEIGHTED: [weights_to_one, mean_over_classes, weights_of_at_least_a_twentieth],
-    BINARY: [turned_round],
+    ("03_exponent",): [weights_unread, *RARELY_WRONG],
+    BINARY: [turned_round, *RARELY_WRONG_SIDES],
     ("05_left_behind",): [WritesIntoItsWeights],
     ("09_nobody_asked",): [only_minus_100, another_ignore_index, mean_of_what_costs],
 }
@@ -248,3 +387,8 @@ def test_a_default_that_changed_is_named():
     assert text == (
         "Whoever calls this without gamma gets another loss than before: its default was 2.0 and is 1.0 now."
     )
+
+
+def test_a_fix_that_takes_no_place_is_told_so():
+    feedback = exercise_of("01_one_number").check_fix(by_name_only)
+    assert not feedback.ok and "takes 0 positional arguments but 2 were given" in feedback.text, feedback

@@ -1,5 +1,6 @@
 """What an exercise on a sigmoid loss needs: the same as of a multiclass one, and a diagnosis of its own."""
 
+import math
 import random
 
 import torch
@@ -9,6 +10,25 @@ from ..losses import sigmoid_focal_loss
 from .outcomes import DIGITS, difference_of, outcome_of
 
 __all__ = ["Binary", "BinaryDiagnosis"]
+
+# Of the hidden batches: shape, gamma from and to, alpha (None: any), the largest spread of the logits. Every second one
+# is float32; a gamma below 1 wants float64 and no certain examples, where the textbook's formula is no number.
+BATCHES = [
+    ((64, 12), (1, 5), None, 25),
+    ((50,), (1, 5), None, 25),
+    ((17, 4), (0.02, 1), None, 3),
+    ((33, 9), (1, 5), None, 25),
+    ((3, 5, 4), (1, 5), None, 25),
+    ((40, 7), (1, 5), None, 25),
+    ((12,), (0, 0), 0.0, 3),
+    ((6, 3), (1, 1), 1.0, 25),
+    ((12,), (5, 10), None, 25),
+    ((20, 2), (2, 2), 0.3, 3000),
+    ((9,), (1, 5), 0.5, 3),
+    ((1, 1), (1, 5), None, 3),
+    ((16,), (0.02, 0.4), None, 3),
+    ((14,), (1, 5), 0.01, 3),
+]
 
 
 class Binary:
@@ -35,20 +55,21 @@ class Binary:
     def hidden(self, seed):
         """Inputs that nobody can know without the seed: tensors and settings of an ordinary training, and its tails."""
         draw = random.Random(seed)
-        for number, shape in enumerate([(64, 12), (50,), (17, 4), (33, 9), (3, 5, 4), (40, 7)]):
-            gamma = draw.uniform(0, 1) if number == 2 else draw.uniform(1, 5)
+        for number, (shape, (least, most), alpha, widest) in enumerate(BATCHES):
             dtype = (torch.float64, torch.float32)[number % 2]
-            many = torch.zeros(shape).numel()
-            spread = [draw.choice((1, 3)) if gamma < 1 else draw.choice((1, 3, 3, 25)) for _ in range(many)]
-            flat = [max(-100.0, min(100.0, draw.gauss(0, s))) for s in spread]
-            if gamma >= 1:
-                flat[:2] = [100.0, -100.0]
+            many, limit = math.prod(shape), max(100.0, 3.0 * widest)
+            spread = [draw.choice((1, 3, 3, widest)) for _ in range(many)]
+            flat = [max(-limit, min(limit, draw.gauss(0, s))) for s in spread]
+            if widest > 3:
+                flat[:2] = [limit, -limit]
             labels = [0.0, 1.0, *(float(draw.random() < 0.4) for _ in range(many - 2))]
+            if many < 10:  # one kind of label only, and an example that costs something
+                labels, flat[0] = [float(alpha == 0.5)] * many, (-2.0 if alpha == 0.5 else 2.0)
             yield {
-                "logits": torch.tensor(flat, dtype=dtype).reshape(shape),
-                "labels": torch.tensor(labels, dtype=dtype).reshape(shape),
-                "alpha": draw.uniform(0.02, 0.98),
-                "gamma": gamma,
+                "logits": torch.tensor(flat[:many], dtype=dtype).reshape(shape),
+                "labels": torch.tensor(labels[:many], dtype=dtype).reshape(shape),
+                "alpha": draw.uniform(0.02, 0.98) if alpha is None else alpha,
+                "gamma": draw.uniform(least, most) if least < most else float(least),
             }
 
     def ignoring(self, case):

@@ -12,11 +12,11 @@ import torch
 from .. import _fused
 from ..bugs import CATALOGUE
 from ..diagnosis.adapter import parameters_of
-from ..diagnosis.cases import numbers
 from ..diagnosis.properties import PROPERTIES
 from ..losses import focal_loss, plain_focal_loss, sigmoid_focal_loss
+from .calling import with_names
 from .feedback import Feedback, not_yet
-from .outcomes import SETTINGS, buildable, difference_of, names_of, outcome_of, say
+from .outcomes import SETTINGS, buildable, difference_of, names_of, outcome_of, where_they_differ
 from .reading import is_none
 
 __all__ = ["RULES", "Fix", "judge_fix"]
@@ -46,7 +46,8 @@ class Fix:
     """
 
     def __init__(self, loss, exercise, seed=None):
-        self.loss, self.exercise, self.kind, self.before = loss, exercise, exercise.kind, exercise.before
+        self.loss = with_names(loss, exercise.loss, exercise.kind.right(exercise.loss))
+        self.exercise, self.kind, self.before = exercise, exercise.kind, exercise.before
         self.seed, self.hidden_seed = seed or 0, secrets.randbits(32) if seed is None else seed
 
     @functools.cached_property
@@ -266,17 +267,24 @@ def can_do_less(fix):
     known, settings = names_of(buildable(fix.loss)), names_of(fix.exercise.loss)
     if lost:
         return Feedback(False, f"This can do less than the code under review: {fix.now.untested[lost[0]]}.")
-    if missing := [name for name in settings if name not in known and not _takes_anything(fix.loss)]:
+    if missing := [name for name in settings if name not in known]:
         return Feedback(False, f"This can do less than the code under review: it has no argument for {missing[0]}.")
 
 
 def changes_a_default(fix):
     """A loss that does something else where an argument is left out."""
-    original = fix.exercise.loss
-    ours, theirs, right = map(_defaults, (buildable(fix.loss), original, fix.kind.right(original)))
-    for name, default in theirs.items():
-        if default == right.get(name) != ours.get(name, default):
-            was = f"its default was {default} and is {ours[name]} now"
+    loss, original = buildable(fix.loss), fix.exercise.loss
+    ours, theirs, right = map(_defaults, (loss, original, fix.kind.right(original)))
+    case = next(fix.kind.hidden(fix.hidden_seed)) | {"ignore_index": -100}
+    case = fix.kind.ignoring(case) if "ignore_index" in theirs else case
+    case = {name: value for name, value in case.items() if name in ("logits", "labels", *theirs)}
+    for name in [name for name in theirs if theirs[name] == right.get(name) and name in names_of(loss)]:
+        default = inspect.signature(original).parameters[name].default
+        left_out = {n: value for n, value in case.items() if n != name}
+        told, untold = outcome_of(loss, left_out | {name: default}), outcome_of(loss, left_out)
+        if not isinstance(told, str) and difference_of(untold, told):
+            now = ours.get(name, theirs[name])
+            was = f"its default was {theirs[name]}" + (f" and is {now} now" if now != theirs[name] else "")
             return Feedback(False, f"Whoever calls this without {name} gets another loss than before: {was}.")
 
 
@@ -291,8 +299,7 @@ def differs_on_hidden_inputs(fix):
     """Another value or gradient than a right loss's, on inputs that nobody can know."""
     loss, kind, names = buildable(fix.loss), fix.kind, names_of(fix.exercise.loss)
     right = kind.right(fix.exercise.loss)
-    own = names_of(loss)
-    settings = [n for n in names if n in own or _takes_anything(fix.loss)]
+    settings = [n for n in names if n in names_of(loss)]
     means = ["mean", "weighted_mean"] if kind.both_means and "alpha" in settings else ["mean"]
     for case in kind.hidden(fix.hidden_seed):
         case = kind.ignoring(case) if "ignore_index" in names else case
@@ -309,40 +316,8 @@ def differs_on_hidden_inputs(fix):
             theirs = [outcome_of(right, case | {"reduction": way}) for way in allowed]
             fits = [way for way, other in zip(allowed, theirs, strict=True) if not difference_of(ours, other, scale)]
             if not fits:
-                return Feedback(False, _where(ours, theirs[0], asked))
+                return Feedback(False, where_they_differ(ours, theirs[0], asked))
             means = fits if allowed is means else means
-
-
-def _where(ours, right, case):
-    """In words, the row on which two outcomes differ most, and all that was passed."""
-    rest = {n: v for n, v in case.items() if n not in ("logits", "labels")}
-    passed = ", ".join(
-        f"{n} {numbers(v, 3) if isinstance(v, torch.Tensor) else f'{v:.3g}' if isinstance(v, float) else v}"
-        for n, v in rest.items()
-    )
-    shape, kind = tuple(case["logits"].shape), str(case["logits"].dtype).removeprefix("torch.")
-    text = f"It differs from a right loss on a batch as in training, logits {kind} of shape {shape}, {passed}: "
-    if isinstance(ours, str):
-        return f"{text}{ours}."
-    a, b = ours["the loss"], right["the loss"]
-    if a.shape != b.shape:
-        return f"{text}its result has shape {tuple(a.shape)}, that of a right loss {tuple(b.shape)}."
-    if not a.ndim:
-        what = "the loss" if abs(float(a) - float(b)) > 1e-3 * abs(float(b)) + 1e-5 else "the gradient"
-        return f"{text}{what} is another" + (f": {say(ours)}, right is {float(b):.4g}." if what == "the loss" else ".")
-    apart = (a - b).abs().nan_to_num(float("inf")).flatten()
-    worst = int(apart.argmax())
-    label = case["labels"].flatten()[worst].item()
-    logits = case["logits"]
-    row = (logits if logits.shape == a.shape else logits.movedim(1, -1)).reshape(apart.numel(), -1)[worst]
-    costs, right_costs = float(a.flatten()[worst]), float(b.flatten()[worst])
-    if abs(costs - right_costs) <= 1e-3 * abs(right_costs) + 1e-5:
-        return f"{text}the gradient is another."
-    return f"{text}the row {numbers(row, 3)} with label {label:g} costs {costs:.4g}, right is {right_costs:.4g}."
-
-
-def _takes_anything(loss):
-    return any(p.kind is p.VAR_KEYWORD for p in parameters_of(loss))
 
 
 RULES = (

@@ -1,6 +1,7 @@
 """What an exercise on a multiclass loss needs: a right loss, its diagnosis, what evidence looks like, inputs."""
 
 import inspect
+import math
 import random
 
 import torch
@@ -11,7 +12,28 @@ from ..losses import FocalLoss, focal_loss
 
 __all__ = ["Multiclass"]
 
-SHAPES = [(64, 12), (40, 7), (17, 4), (33, 9), (24, 3), (48, 11), (9, 5), (2, 3, 3, 4), (3, 6, 2, 5)]
+# Of the hidden batches: shape, gamma from and to, weights, the largest spread of the logits. Every second one is
+# float32; a gamma below 1 wants float64 and no certain examples, where the textbook's formula is no number.
+BATCHES = [
+    ((64, 12), (1, 5), "any", 25),
+    ((40, 7), (1, 5), "any", 25),
+    ((17, 4), (0.5, 1), "any", 3),
+    ((33, 9), (1, 5), "any", 25),
+    ((24, 3), (1, 5), "any", 25),
+    ((48, 11), (1, 5), "any", 25),
+    ((9, 5), (0.02, 0.5), "any", 3),
+    ((2, 3, 3, 4), (1, 5), "any", 25),
+    ((3, 6, 2, 5), (1, 5), "any", 25),
+    ((14, 4), (5, 10), "large", 25),
+    ((12, 5), (0, 0), "shares", 3),
+    ((16, 3), (1, 1), "shares", 25),
+    ((10, 6), (1, 5), "ones", 3),
+    ((4, 3, 3), (1, 5), "shares", 25),
+    ((15, 4), (2, 2), "any", 3000),
+    ((100, 4), (2, 5), "large", 3),
+    ((1, 2), (1, 5), "shares", 3),
+    ((20, 30), (1, 5), "any", 3),
+]
 
 
 class Multiclass:
@@ -38,28 +60,25 @@ class Multiclass:
     def hidden(self, seed):
         """Inputs that nobody can know without the seed: tensors and settings of an ordinary training, and its tails."""
         draw = random.Random(seed)
-        for number, shape in enumerate(SHAPES):
+        for number, (shape, (least, most), kind, widest) in enumerate(BATCHES):
             n, c, *rest = shape
             n = draw.randint((n + 1) // 2, n)
-            gamma = draw.uniform(0, 1) if number == 2 else draw.uniform(1, 5)
             dtype = (torch.float64, torch.float32)[number % 2]
-            pixels = n * (rest[0] * rest[1] if rest else 1)
-            spread = [draw.choice((1, 3)) if gamma < 1 else draw.choice((1, 3, 3, 25)) for _ in range(pixels)]
-            rows = [[max(-100.0, min(100.0, draw.gauss(0, s))) for _ in range(c)] for s in spread]
+            spread = [draw.choice((1, 3, 3, widest)) for _ in range(n * math.prod(rest))]
+            limit = max(100.0, 3.0 * widest)
+            rows = [[max(-limit, min(limit, draw.gauss(0, s))) for _ in range(c)] for s in spread]
             labels = torch.tensor([draw.randrange(c) for _ in rows])
             logits = torch.tensor(rows, dtype=dtype)
             if rest:
                 logits, labels = logits.reshape(n, *rest, c).movedim(-1, 1), labels.reshape(n, *rest)
-            weights = [0.0, 0.03, 7.5, *(draw.uniform(0, 3) for _ in range(c - 3))]
-            draw.shuffle(weights)
+            weights = _weights(kind, c, draw)
             labels.flatten()[0] = max(range(c), key=weights.__getitem__)
-            ignore_index = draw.choice((-100, 255))
             yield {
                 "logits": logits,
                 "labels": labels,
                 "alpha": torch.tensor(weights, dtype=dtype),
-                "gamma": gamma,
-                "ignore_index": ignore_index,
+                "gamma": draw.uniform(least, most) if least < most else float(least),
+                "ignore_index": draw.choice((-100, 255)),
             }
 
     def ignoring(self, case):
@@ -100,3 +119,16 @@ class Multiclass:
                 f"A right loss refuses this input: labels go from 0 to {logits.shape[1] - 1} for {logits.shape[1]} "
                 f"classes; got {labels.tolist()}."
             )
+
+
+def _weights(kind, classes, draw):
+    """One weight for each class, as people set them."""
+    if kind == "ones":
+        return [1.0] * classes
+    if kind == "shares":  # of one
+        parts = [draw.uniform(0.1, 1) for _ in range(classes)]
+        return [part / sum(parts) for part in parts]
+    weights = [draw.uniform(0, 3) for _ in range(classes)]
+    weights[: 2 if kind == "large" else 3] = (100.0, 30.0) if kind == "large" else (0.0, 0.03, 7.5)
+    draw.shuffle(weights)
+    return weights

@@ -8,7 +8,7 @@ from torch import nn
 from ..diagnosis.adapter import NAMES, parameters_of
 from ..diagnosis.cases import numbers
 
-__all__ = ["difference_of", "outcome_of", "say"]
+__all__ = ["difference_of", "outcome_of", "say", "where_they_differ"]
 
 DIGITS = 4  # of a result in float32
 SETTINGS = ("alpha", "gamma", "reduction", "ignore_index")
@@ -23,9 +23,14 @@ def buildable(loss):
     return type(loss) if parameters and {p.name for p in parameters} <= known else loss
 
 
+def entry_of(kind):
+    """What of a class is called with logits and labels: its ``forward``, or ``__call__``; None without either."""
+    return next((getattr(kind, name) for name in ("forward", "__call__") if name in dir(kind)), None)
+
+
 def names_of(loss):
     """What a loss takes: ``{our name: its name}`` of alpha, gamma, reduction and ignore_index, built or called."""
-    places = [loss, getattr(loss, "forward", loss)] if inspect.isclass(loss) else [getattr(loss, "forward", loss)]
+    places = [loss, entry_of(loss) or loss] if inspect.isclass(loss) else [getattr(loss, "forward", loss)]
     theirs = {p.name for place in places for p in parameters_of(place)}
     return {ours: name for ours in SETTINGS for name in reversed(NAMES[ours]) if name in theirs}
 
@@ -39,10 +44,11 @@ def outcome_of(loss, case, binary=False):
     labels = case["labels"].clone().to(device)
     try:
         if inspect.isclass(loss):
-            at_call = {p.name for p in parameters_of(loss.forward)[1:]} if hasattr(loss, "forward") else set()
+            at_call = {p.name for p in parameters_of(entry_of(loss))[1:]}
             built = {n: v for n, v in settings.items() if n not in at_call}
             settings = {n: v for n, v in settings.items() if n in at_call}
-            loss = loss(**built).to(device)
+            loss = loss(**built)
+            loss = loss.to(device) if isinstance(loss, nn.Module) else loss
         value = loss(logits, labels, **settings)
         (slope,) = torch.autograd.grad(value.sum(), logits)
     except Exception as error:
@@ -92,3 +98,31 @@ def first_difference(ours, theirs, inputs):
             gives, here = map(say, outcomes)
             return f"For {setting} it gives {gives}, and the code in question {here}."
     return None
+
+
+def where_they_differ(ours, right, case):
+    """In words, the row on which two outcomes differ most, and all that was passed."""
+    rest = {n: v for n, v in case.items() if n not in ("logits", "labels")}
+    passed = ", ".join(
+        f"{n} {numbers(v, 3) if isinstance(v, torch.Tensor) else f'{v:.3g}' if isinstance(v, float) else v}"
+        for n, v in rest.items()
+    )
+    shape, kind = tuple(case["logits"].shape), str(case["logits"].dtype).removeprefix("torch.")
+    text = f"It differs from a right loss on a batch as in training, logits {kind} of shape {shape}, {passed}: "
+    if isinstance(ours, str):
+        return f"{text}{ours}."
+    a, b = ours["the loss"], right["the loss"]
+    if a.shape != b.shape:
+        return f"{text}its result has shape {tuple(a.shape)}, that of a right loss {tuple(b.shape)}."
+    if not a.ndim:
+        what = "the loss" if abs(float(a) - float(b)) > 1e-3 * abs(float(b)) + 1e-5 else "the gradient"
+        return f"{text}{what} is another" + (f": {say(ours)}, right is {float(b):.4g}." if what == "the loss" else ".")
+    apart = (a - b).abs().nan_to_num(float("inf")).flatten()
+    worst = int(apart.argmax())
+    label = case["labels"].flatten()[worst].item()
+    logits = case["logits"]
+    row = (logits if logits.shape == a.shape else logits.movedim(1, -1)).reshape(apart.numel(), -1)[worst]
+    costs, right_costs = float(a.flatten()[worst]), float(b.flatten()[worst])
+    if abs(costs - right_costs) <= 1e-3 * abs(right_costs) + 1e-5:
+        return f"{text}the gradient is another."
+    return f"{text}the row {numbers(row, 3)} with label {label:g} costs {costs:.4g}, right is {right_costs:.4g}."

@@ -25,6 +25,7 @@ def is_none(answer):
 
 def read_letters(answer, options):
     """The letters of an answer such as "AC", "A and C" or ["A", "C"], as a set; None if it cannot be read."""
+    answer = answer.tolist() if hasattr(answer, "tolist") else answer
     if isinstance(answer, (list, tuple, set, frozenset)) and all(isinstance(part, str) for part in answer):
         answer = " ".join(answer)
     if not isinstance(answer, str) or not answer.strip():
