@@ -185,7 +185,7 @@ def check(exercise, part, which, answer, box, seed):
         loss = answer["call"] if value else remote.remote_loss(box, answer, which)
         feedback = exercise.check_fix(loss, seed=seed)
         return Feedback(False, BORROWED) if box.borrowed else feedback
-    except sandbox.Ended as reason:
+    except (sandbox.Ended, remote.NotCallable) as reason:
         return Feedback(False, f"could not be graded: {reason}")
 
 

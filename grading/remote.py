@@ -19,6 +19,10 @@ MOST_ARGUMENTS = 64  # of a student's function
 KINDS = {int(kind): kind for kind in type(inspect.Parameter.KEYWORD_ONLY)}
 
 
+class NotCallable(TypeError):
+    """What the sandbox says about a loss makes no function of this process."""
+
+
 def pack(value):
     if isinstance(value, torch.Tensor):
         data = None if value.device.type == "meta" else value.detach().flatten().tolist()
@@ -90,7 +94,7 @@ class _Call(torch.autograd.Function):
 
 
 def signature(known):
-    """A signature from what the sandbox says about it; TypeError if that makes none."""
+    """A signature from what the sandbox says about it; NotCallable if that makes none."""
     try:
         if len(known) > MOST_ARGUMENTS:
             raise ValueError(f"{len(known)} of them")
@@ -99,7 +103,7 @@ def signature(known):
             for name, optional, default, kind in known
         )
     except (LookupError, TypeError, ValueError) as error:
-        raise TypeError(f"its arguments make no signature ({one_line(error, 200)})") from None
+        raise NotCallable(f"its arguments make no signature ({one_line(error, 200)})") from None
 
 
 def bound(signature, args, kwargs):
@@ -168,7 +172,7 @@ def remote_loss(sandbox, described, which=0):
 
 def setting(packed):
     """A setting of a student's instance as a number, text or small tensor."""
-    if not isinstance(packed, dict):
+    if not isinstance(packed, dict) or "dtype" not in packed:
         return packed
     size = len(packed.get("data") or ())
     return unpack(packed, torch.empty(min(size, 10_000)), exact=False)

@@ -30,7 +30,7 @@ STAND_INS = ("focal_lib", "matplotlib")
 LOSSES = ("FocalLoss", "focal_loss", "plain_focal_loss", "sigmoid_focal_loss")
 PARTS = ("predict", "expose", "fix")
 SETTINGS = ("alpha", "gamma", "reduction", "ignore_index")
-ANY_NAME = int(inspect.Parameter.VAR_KEYWORD)
+ANY_NUMBER, ANY_NAME = int(inspect.Parameter.VAR_POSITIONAL), int(inspect.Parameter.VAR_KEYWORD)
 KEPT_GRAPHS = 64
 DEEPEST = 7  # lists in lists: logits of images have four
 DTYPES = {
@@ -204,7 +204,7 @@ def plain(value, depth=DEEPEST):
     if value is ... or value is None or isinstance(value, Nothing):
         return None
     if isinstance(value, (str, bool, int, float)):
-        return value
+        return value if not isinstance(value, int) or abs(value) < 1 << 64 else float("inf")
     try:
         if isinstance(value, torch.device):
             return str(value)
@@ -216,8 +216,6 @@ def plain(value, depth=DEEPEST):
             return {str(key): plain(item, depth - 1) for key, item in value.items()}
         if depth and isinstance(value, (Sequence, Set)) and not isinstance(value, bytes):
             return [plain(item, depth - 1) for item in value]
-    except MemoryError:
-        raise
     except Exception:
         pass  # a tensor without numbers, an object that refuses: it costs this answer, not the others
     return f"({type(value).__name__})"
@@ -281,7 +279,8 @@ def described(fix):
     if not isinstance(fix, torch.nn.Module):
         return about | {"call": parameters(fix)}
     build = parameters(type(fix))
-    names = {name for name, *_ in build} | set(SETTINGS if any(kind == ANY_NAME for *_, kind in build) else ())
+    names = {name for name, *_, kind in build if kind not in (ANY_NUMBER, ANY_NAME)}
+    names |= set(SETTINGS) if any(kind == ANY_NAME for *_, kind in build) else set()
     own = {name: getattr(fix, name) for name in names if hasattr(fix, name)}
     own = {name: from_tensor(v) if isinstance(v, torch.Tensor) else plain(v) for name, v in own.items()}
     trained = [name for name, p in fix.named_parameters() if p.requires_grad]
@@ -298,8 +297,6 @@ def as_described(fix):
     """As :func:`described`; of something that cannot be, its type: it costs the fix, not the other answers."""
     try:
         return described(fix)
-    except MemoryError:
-        raise
     except Exception:
         return {"kind": "value", "call": f"({type(fix).__name__})", "code": None}
 
@@ -327,8 +324,9 @@ class Answers:
 
     def build(self, fix, module, settings):
         kind = self.fixes[fix] if inspect.isclass(self.fixes[fix]) else type(self.fixes[fix])
-        self.built[module] = kind(**{name: to_tensor(value) for name, value in settings.items()})
-        return {"parameters": [name for name, p in self.built[module].named_parameters() if p.requires_grad]}
+        self.built[module] = built = kind(**{name: to_tensor(value) for name, value in settings.items()})
+        known = built.named_parameters() if isinstance(built, torch.nn.Module) else ()
+        return {"parameters": [name for name, p in known if p.requires_grad]}
 
     def call(self, graph, module, logits, labels, settings, grad):
         loss = self.built[module["built"]] if "built" in module else self.fixes[module["fix"]]
@@ -379,12 +377,18 @@ def answer(answers, request):
         return json.dumps({"stop": f"a call of the loss ended the program ({type(error).__name__})"})
 
 
+def as_it_is(model=None, **settings):
+    """What stands in for ``torch.compile``, called or used as a decorator."""
+    return as_it_is if model is None else model
+
+
 def main():
     requests, replies = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):  # what student code prints goes nowhere
         os.dup2(nowhere, stream)
     torch.set_num_threads(1)
+    torch.compile = as_it_is  # there is no compiler here, and the numbers are the same
     sys.meta_path.insert(0, StandIns())
     answers = Answers()
     for line in requests:

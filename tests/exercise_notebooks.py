@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -59,3 +60,33 @@ def nll_of(logits, labels):
 
 def focus(nll, gamma):
     return (-torch.expm1(-nll.clamp_min(1e-30))) ** gamma
+
+
+# --- notebooks with answers filled in -------------------------------------------------------------------------------
+
+ANSWERS = ("prediction =", "evidence =", "def fixed_loss", "fixed_loss =", "class FixedLoss")
+
+
+def submission(slug, answers, before=None):
+    """A student notebook with answers filled in: {"prediction": source, "evidence": source, "fix": source}."""
+    notebook = json.loads((STUDENTS[SLUGS.index(slug)]).read_text())
+    cells = notebook["cells"]
+    for cell in cells:
+        source = "".join(cell["source"])
+        for part, starts in (("predict", ANSWERS[:1]), ("expose", ANSWERS[1:2]), ("fix", ANSWERS[2:])):
+            if cell["cell_type"] == "code" and source.startswith(starts) and part in answers:
+                cell["source"] = answers[part]
+    if before:
+        first = next(k for k, cell in enumerate(cells) if "".join(cell["source"]).startswith("prediction ="))
+        cell = {"cell_type": "code", "id": "attack", "metadata": {}, "outputs": [], "execution_count": None}
+        cells.insert(first, {**cell, "source": before})
+    return json.dumps(notebook)
+
+
+def solutions(slug):
+    """The three answers of the master, as sources."""
+    cells = json.loads(MASTERS[SLUGS.index(slug)].read_text())["cells"]
+    sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    predict, expose = (source for source in sources if source.endswith("# SOLUTION"))
+    (fix,) = (source for source in sources if "# BEGIN SOLUTION" in source)
+    return {"predict": predict, "expose": expose, "fix": fix}

@@ -3,15 +3,13 @@
 Every attack is bounded, so that it does no harm where a limit fails.
 """
 
-import json
 import os
 import platform
 import shutil
 
 import seccomp
-from exercise_notebooks import MASTERS, ROOT, SLUGS, STUDENTS
-
-ANSWERS = ("prediction =", "evidence =", "def fixed_loss", "fixed_loss =", "class FixedLoss")
+from exercise_notebooks import MASTERS, ROOT, SLUGS, solutions, submission
+from fair_styles import fair
 
 NAIVE_POWER = """def fixed_loss(logits, labels, gamma=2.0, reduction="mean"):
     nll = F.cross_entropy(logits, labels, reduction="none")
@@ -152,9 +150,35 @@ COMPLEX = """def fixed_loss(logits, labels, gamma=2.0, reduction="mean"):
 TERMINAL = """def fixed_loss(logits, labels, gamma=2.0, reduction="mean"):
     raise ValueError("\\x1b[2J\\x1b]0;graded\\x07 All 300 graded")"""
 
+MANY_ARGUMENTS = """import inspect
+def fixed_loss(logits, labels):
+    return logits.sum()
+kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+fixed_loss.__signature__ = inspect.Signature([inspect.Parameter(f"x{k}", kind) for k in range(5000)])"""
+
+REFUSING = """class FixedLoss(torch.nn.Module):
+    def __init__(self, gamma=2.0, reduction="mean"):
+        super().__init__()
+
+    @property
+    def gamma(self):
+        raise ValueError("no")
+
+    def forward(self, logits, labels):
+        return logits.sum()
+
+fixed_loss = FixedLoss()"""
+
+NO_INPUTS = {
+    "no numbers": '{"logits": torch.empty(2, 2, device="meta"), "labels": [0, 1]}',
+    "sparse": '{"logits": torch.eye(2).to_sparse(), "labels": [0, 1]}',
+    "5000 digits": '{"logits": [[10**5000, 1]], "labels": [0]}',
+    "half a letter": "'\\ud800'",
+}
+
 HONEST_KINDS = 7
-# What is not run at home: attacks, and losses that end the program or never end.
-NOT_AT_HOME = ("endless call", "exit in call")
+# What is not run at home: attacks, losses that end the program or never end, and what needs a compiler.
+NOT_AT_HOME = ("endless call", "exit in call", "compiled")
 
 FORGED = b'{"errors": {}, "predict": [], "expose": [], "fix": [{"kind": "function", "call": []}]}'
 
@@ -192,31 +216,6 @@ ATTACKS = {
 for name, (call, arguments) in CALLS.items():
     number = (seccomp.REFUSED | {"prctl": seccomp.PRCTL})[call][seccomp.MACHINES[platform.machine()][0]]
     ATTACKS[name] = (CALL.format(number=number, arguments=arguments), "Operation not permitted", False)
-
-
-def submission(slug, answers, before=None):
-    """A student notebook with answers filled in: {"prediction": source, "evidence": source, "fix": source}."""
-    notebook = json.loads((STUDENTS[SLUGS.index(slug)]).read_text())
-    cells = notebook["cells"]
-    for cell in cells:
-        source = "".join(cell["source"])
-        for part, starts in (("predict", ANSWERS[:1]), ("expose", ANSWERS[1:2]), ("fix", ANSWERS[2:])):
-            if cell["cell_type"] == "code" and source.startswith(starts) and part in answers:
-                cell["source"] = answers[part]
-    if before:
-        first = next(k for k, cell in enumerate(cells) if "".join(cell["source"]).startswith("prediction ="))
-        cell = {"cell_type": "code", "id": "attack", "metadata": {}, "outputs": [], "execution_count": None}
-        cells.insert(first, {**cell, "source": before})
-    return json.dumps(notebook)
-
-
-def solutions(slug):
-    """The three answers of the master, as sources."""
-    cells = json.loads(MASTERS[SLUGS.index(slug)].read_text())["cells"]
-    sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    predict, expose = (source for source in sources if source.endswith("# SOLUTION"))
-    (fix,) = (source for source in sources if "# BEGIN SOLUTION" in source)
-    return {"predict": predict, "expose": expose, "fix": fix}
 
 
 def honest(number):
@@ -258,6 +257,9 @@ def write(folder, size, port, victim):
         expected[f"{name}.ipynb"] = (None if stops else [0, 0, 0], words)
     right = solutions("01_one_number")
     calls = {
+        "no signature": ("fixed_loss = max", "could not be tested"),
+        "5000 arguments": (MANY_ARGUMENTS, "its arguments make no signature"),
+        "an attribute that refuses": (REFUSING, "A fix is a loss to call"),
         "endless call": (ENDLESS_CALL, TOO_LONG),
         "exit in call": (EXIT_IN_CALL, "it ended the program"),
         "no number": (NO_NUMBER, "could not convert"),
@@ -272,6 +274,14 @@ def write(folder, size, port, victim):
     for name, notebook in fair(right).items():
         (folder / f"{name}.ipynb").write_text(notebook)
         expected[f"{name}.ipynb"] = ([1, 1, 1], "All right.")
+    wide = submission("01_one_number", {**right, "predict": "\n" * (2 << 20) + right["predict"]})
+    (folder / "2 MB of newlines.ipynb").write_text(wide)
+    expected["2 MB of newlines.ipynb"] = (None, "its code cells hold 20")
+    for name, evidence in NO_INPUTS.items():
+        (folder / f"{name}.ipynb").write_text(
+            submission("01_one_number", {**right, "expose": f"evidence = {evidence}"})
+        )
+        expected[f"{name}.ipynb"] = ([1, 0, 1], "Evidence is a dict such as")
     expected |= damaged(folder)
     expected |= odd_names(folder, right)
     number = 0
@@ -281,66 +291,6 @@ def write(folder, size, port, victim):
         (folder / f"student {number:03d}" / "homework.ipynb").write_text(notebook)
         number += 1
     return expected
-
-
-def fair(right):
-    """{name: notebook} of right answers to exercise 1 in honest styles; all deserve full marks."""
-    slug, fix = "01_one_number", right["fix"]
-    value = {part: right[part].split("=", 1)[1].split("#")[0].strip() for part in ("predict", "expose")}
-    typed = {"exercise.predict(": value["predict"], "exercise.expose(": value["expose"], "exercise.fix(": "my_loss"}
-    notebook = json.loads(submission(slug, {"fix": fix.replace("fixed_loss", "my_loss")}))
-    for cell in notebook["cells"]:
-        for start, answer in typed.items():
-            if "".join(cell["source"]).startswith(start):
-                cell["source"] = f"{start}{answer})"
-    own = json.loads(submission(slug, {}))
-    everything = "\n".join([right["predict"], right["expose"], fix])
-    calls = "exercise.predict(prediction)\nexercise.expose(evidence)\nexercise.fix(fixed_loss)"
-    own["cells"].append({"cell_type": "code", "metadata": {}, "source": f"{everything}\n{calls}"})
-    instance = f"{fix}\n\nclass FixedLoss(torch.nn.Module):\n    def forward(self, logits, labels, gamma=2.0, "
-    instance += 'reduction="mean"):\n        return fixed_loss_function(logits, labels, gamma, reduction)\n\n'
-    instance += "fixed_loss_function = fixed_loss\nfixed_loss = FixedLoss()"
-    search = (
-        "import focal_lib\nfor p in (0.5, 2.0):\n    focal_lib.focal_loss(torch.tensor([[p, 0.0]]), torch.tensor([0]))"
-    )
-    scripted = "@torch.jit.script\ndef power(x, gamma: float):\n    return x**gamma\n\n"
-    images = '"logits": [[[[0.5, 4.0]], [[1.5, -1.0]]]], "labels": [[[1, 0]]]'
-    scalars = '"logits": np.array([[0.5, 1.5], [3, -1]]), "labels": np.array([1, 1]), "gamma": '
-    printing = fix.replace("    nll", '    print("called")\n    nll', 1)
-    module = """class FixedLoss(torch.nn.Module):
-    def __init__(self, gamma=2.0, reduction="mean"):
-        super().__init__()
-        self.gamma, self.reduction = gamma, reduction
-
-    def forward(self, logits, labels):
-        nll = F.cross_entropy(logits, labels, reduction="none")
-        return reduced(focus(nll, self.gamma) * nll, self.reduction)
-
-fixed_loss = FixedLoss"""
-    left_alone = solutions("06_suspicious_names")
-    del left_alone["fix"]
-    return {
-        "typed into the checks": json.dumps(notebook),
-        "all in one own cell": json.dumps(own),
-        "an instance": submission(slug, {**right, "fix": instance}),
-        "a module class": submission(slug, {**right, "fix": module}),
-        "magics": submission(
-            slug, {**right, "predict": "x = %time 1 + 1\nif x:\n    %matplotlib inline\n" + right["predict"]}
-        ),
-        "a question mark": submission(slug, {**right, "fix": f"F.cross_entropy?\n{fix}"}),
-        "a comment on another": submission(slug, right, before='# see Exercise("03_exponent")'),
-        "a search with the library": submission(slug, {**right, "expose": f"{search}\n{right['expose']}"}),
-        "a scripted helper": submission(slug, {**right, "fix": scripted + fix}),
-        "a print": submission(slug, {**right, "fix": printing}),
-        "images": submission(slug, {**right, "expose": f"evidence = {{{images}}}"}),
-        "a numpy scalar": submission(
-            slug, {**right, "expose": f"import numpy as np\nevidence = {{{scalars}np.float32(2)}}"}
-        ),
-        "a tensor scalar": submission(
-            slug, {**right, "expose": f"import numpy as np\nevidence = {{{scalars}torch.tensor(2)}}"}
-        ),
-        "left alone where nothing is wrong": submission("06_suspicious_names", left_alone),
-    }
 
 
 def damaged(folder):
