@@ -17,7 +17,7 @@ from focal_lib.widgets.view import LiveView
 ROOT = Path(__file__).resolve().parent.parent
 STATE = "application/vnd.jupyter.widget-state+json"
 MUSEUM = "../notebooks/06_bug_museum.html"  # from the welcome page
-PAGES = {"FiveLines": {}}  # view -> its settings, each on a page of prose
+PAGES = {"FiveLines": {}, "LossCurve": {"gamma": 0, "p_t": 0.9}}  # view -> its settings, on pages of prose
 
 
 def of_pages():

@@ -67,7 +67,7 @@ class LiveViewDirective(SphinxDirective):
         self.env.note_dependency(str(path))
         text = json.loads(path.read_text("utf-8"))["text"]
         self.env.metadata[self.env.docname]["live_views"] = True
-        self.env.metadata[self.env.docname]["stored_view"] = name
+        self.env.metadata[self.env.docname].setdefault("stored_views", []).append(name)
         script = f'<script type="{WIDGET_VIEW_MIMETYPE}">{json.dumps({"model_id": name})}</script>'
         picture = nodes.image(uri=f"/{STORED}/{name}.png", alt=text)
         return [nodes.container("", nodes.raw("", script, format="html"), picture, classes=["live-view", name])]
@@ -75,11 +75,11 @@ class LiveViewDirective(SphinxDirective):
 
 def stored_state(app, pagename):
     """Model id -> state of a page's live views."""
-    name = app.env.metadata[pagename].get("stored_view")
-    if name is None:
+    names = app.env.metadata[pagename].get("stored_views")
+    if names is None:
         return notebook_state(app.env.doc2path(pagename))
-    model = json.loads(Path(app.srcdir, STORED, f"{name}.json").read_text("utf-8"))
-    return {name: {"model_module": "anywidget", "state": model["state"]}}
+    states = {name: json.loads(Path(app.srcdir, STORED, f"{name}.json").read_text("utf-8")) for name in names}
+    return {name: {"model_module": "anywidget", "state": model["state"]} for name, model in states.items()}
 
 
 def view_id(script):
@@ -119,7 +119,7 @@ def add_host(app, pagename, templatename, context, doctree):
     models = stored_state(app, pagename)
     kept = {id: model for id, model in models.items() if model["model_module"] == "anywidget"}
     script = {"type": WIDGET_STATE_MIMETYPE, "body": sanitize_script_content(json.dumps({"state": kept}))}
-    if "stored_view" in app.env.metadata[pagename]:
+    if "stored_views" in app.env.metadata[pagename]:
         app.add_js_file(None, **script)
     else:
         NbMetadataCollector.get_js_files(app.env, pagename)["ipywidgets_state"] = (None, script)
