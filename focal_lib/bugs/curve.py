@@ -71,7 +71,7 @@ def product_instead_of_power(input, target, gamma=2.0, reduction="mean"):
     exposed_by="ratio_falls_as_p_t_rises",
     title="p_t where 1 - p_t was meant",
     source="yqyao/SSD_Pytorch#32 (2019)",
-    symptom="What the model gets wrong hardly counts; rare classes are given up.",
+    symptom="What the model gets wrong hardly counts, or is pushed the wrong way; rare classes are given up.",
     hides="The loss falls quickly, and accuracy on imbalanced data stays high. This one shows: recall collapses.",
     fix="(1 - p_t) ** gamma.",
 )

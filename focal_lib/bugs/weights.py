@@ -45,7 +45,7 @@ def weight_applied_twice(input, target, alpha=None, gamma=2.0, reduction="mean")
     title="Weights in reversed order",
     source="unsky/focal-loss#9 (2017), yatengLG/Focal-Loss-Pytorch#4 (2020), clcarwin/focal_loss_pytorch#10 (2020)",
     symptom="Minority recall falls after weights were added.",
-    hides="The loss falls, faster than before: the easy class got the weight.",
+    hides="The loss falls as it should, and accuracy stays high: the common class got the weight.",
     fix="alpha[k] belongs to class k: look it up by the target's own index.",
 )
 def alpha_reversed(input, target, alpha=None, gamma=2.0, reduction="mean"):

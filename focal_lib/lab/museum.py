@@ -86,6 +86,7 @@ class Push:
         weights = torch.tensor([1.0, 4.0]) if bug.takes_weights else None
         gamma = 0.5 if self.extreme else 2.0
         x = torch.linspace(-120, 60, 61) if self.extreme else torch.linspace(0.02, 0.98, 49)
+        x = x.repeat_interleave(2)  # one of each class
         target = torch.arange(len(x)) % 2
         margin = x if self.extreme else torch.logit(x)
         logits = torch.stack([margin, torch.zeros_like(x)], 1)
@@ -93,15 +94,18 @@ class Push:
         if bug.exposed_by == "masked_class_is_absent":
             logits = torch.cat([logits, torch.full_like(x[:, None], -torch.inf)], 1)
         if "ignore_index" in bug.arguments:
-            target[::4] = -100
+            target[::3] = -100
         images = bug.exposed_by == "image_equals_its_rows"
         losses = (FocalLoss(weights, gamma), bug.build(weights, gamma))
         return x, target, *(_push(loss, logits, target.clone(), images=images) for loss in losses)
 
     def lines(self):
-        """Lists of positions, one a line: the two classes where their weights differ, and the ignored examples."""
-        target = self.numbers[1]
-        kinds = [target == -100, target == 0, target == 1] if self.bug.takes_weights else [target == -100, target >= 0]
+        """Lists of positions, one a line: the two classes where they differ, and the ignored examples."""
+        _, target, *pushes = self.numbers
+        alike = not self.bug.takes_weights and all(
+            torch.allclose(push[0::2], push[1::2], atol=1e-4, equal_nan=True) for push in pushes if (target >= 0).all()
+        )
+        kinds = [target == -100, *([target >= 0] if alike else [target == 0, target == 1])]
         return [kind.nonzero()[:, 0].tolist() for kind in kinds if kind.any()]
 
     def __repr__(self):
@@ -111,7 +115,8 @@ class Push:
         for line in self.lines():
             near = [min(line, key=lambda k: abs(x[k].item() - at)) for at in wanted]
             theirs, ours = (", ".join(_number(push[k].item()) for k in near) for push in (bug, right))
-            name = "ignored examples" if target[line[0]] == -100 else f"class {target[line[0]]}"
+            kind = {-100: "ignored examples"}.get(target[line[0]].item(), f"class {target[line[0]]}")
+            name = "other examples" if len(set(target[line].tolist())) > 1 else kind
             name = f"{name}: " if len(self.lines()) > 1 else ""
             said.append(f"{name}{theirs} instead of {ours}")
         where = f"{'margin' if self.extreme else 'p_t'} {', '.join(map(str, wanted))}"
@@ -144,12 +149,13 @@ class Push:
         x, _, right, bug = self.numbers
         high = 1.25 * np.nanmax(right.numpy()) or 1.0
         low, far = x.min().item(), x.max().item()
+        least = max(-0.5, min(0, np.nanmin([*right, *bug]) / high)) - 0.05
         paths = ""
         for push, kind in ((right, "r"), (bug, "b")):
             for line in self.lines():
                 points = [
                     f"{5 + (x[k].item() - low) / (far - low) * (width - 10):.1f},"
-                    f"{height - 5 - max(-0.05, min(1.1, push[k].item() / high)) * (height - 10):.1f}"
+                    f"{height - 5 - (max(least, min(1.1, push[k].item() / high)) - least) / (1.1 - least) * (height - 10):.1f}"
                     for k in line
                     if push[k].isfinite()
                 ]
@@ -201,14 +207,19 @@ def trainings():
 
 
 def _push(criterion, logits, target, images=False):
-    """|gradient of an example's first logit| times the number of examples, at the second call with the same targets."""
+    """How each example's true logit is raised by a step: minus its gradient, times the number of examples.
+
+    Of an ignored example the first logit's, whichever way. At the second call with the same targets.
+    """
     kept = (target != -100).sum()
     logits = logits.clone().requires_grad_()
-    rows = logits.reshape(7, 7, 2).movedim(-1, 1) if images else logits
-    target = target.reshape(7, 7) if images else target
+    rows = logits.reshape(7, 14, 2).movedim(-1, 1) if images else logits
+    target = target.reshape(7, 14) if images else target
     criterion(rows, target)
     (gradient,) = torch.autograd.grad(criterion(rows, target), logits)
-    return gradient[:, 0].abs() * kept
+    true = target.flatten().clamp_min(0)
+    push = -gradient[torch.arange(len(true)), true]
+    return torch.where(target.flatten() == -100, push.abs(), push) * kept
 
 
 @functools.cache
