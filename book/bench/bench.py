@@ -11,6 +11,7 @@ import inspect
 import io
 import json
 import linecache
+import re
 import sys
 import threading
 import time
@@ -78,6 +79,12 @@ def _own_line(error):
     return f" in line {lines[-1]}" if lines else ""
 
 
+def _with_quotes(text):
+    """The text; and what to write, where a word lacked its quotes."""
+    word = re.search(r"NameError.*: name '(none|sum|mean)' is not defined", text)
+    return f'{text.rstrip(".")}. Write "{word[1]}", in quotes.' if word else text
+
+
 @contextlib.contextmanager
 def own_lines():
     """A function that adds to each error that a report quotes the reader's line in which it arose."""
@@ -125,7 +132,7 @@ def run(source, space=None):
         raise Refused(f"It runs out of the memory that this page gives Python{_own_line(error)}.") from None
     except Exception as error:
         text = (str(error).strip().splitlines() or [""])[0]
-        raise Refused(f"It stops{_own_line(error)}: {type(error).__name__}: {text}") from None
+        raise Refused(_with_quotes(f"It stops{_own_line(error)}: {type(error).__name__}: {text}")) from None
     return module.__dict__, out.getvalue()
 
 
@@ -212,11 +219,21 @@ def predict(answer):
 
 def expose(text):
     """What the exercise says of this evidence: a Python literal, or ``none``."""
+    if text == "none":
+        return _said("expose", text, _exercise["exercise"].check_expose(text))
     try:
-        evidence = "none" if text == "none" else _literal(text)
-    except Refused as error:
-        return {"ok": False, "text": f"○ {error}"}
+        evidence = _literal(text)
+        _exercise["exercise"]._read(evidence)
+    except UNREADABLE as error:  # boxes were filled in: how to write a dict is of no help
+        return {"ok": False, "text": f"○ {_first_line(error)}"}
     return _said("expose", evidence, _exercise["exercise"].check_expose(evidence))
+
+
+UNREADABLE = (Refused, OverflowError, TypeError, ValueError, RuntimeError)
+
+
+def _first_line(error):
+    return (str(error).strip().splitlines() or [""])[0]
 
 
 def _literal(text):
@@ -233,16 +250,16 @@ def compare(text):
     exercise = _exercise["exercise"]
     try:
         case = exercise._read(_literal(text))
-    except (Refused, OverflowError, TypeError, ValueError, RuntimeError) as error:
-        return {"refused": (str(error).splitlines() or [""])[0]}
+    except UNREADABLE as error:
+        return {"refused": _first_line(error)}
     ours, right = (outcome_of(loss, case, exercise.binary) for loss in (exercise.loss, exercise._right))
     return {"ours": say(ours), "right": say(right)}
 
 
 def fix(source, name):
-    """What the exercise says of a mended loss."""
+    """What the exercise says of a mended loss, and what its code printed."""
     try:
-        space, _ = run(source, dict(_exercise["space"]))
+        space, printed = run(source, dict(_exercise["space"]))
         if name not in space:
             raise Refused(f"There is no {name} in your code; keep the name of what you mend.")
         loss = space[name]
@@ -250,7 +267,7 @@ def fix(source, name):
             feedback = _exercise["exercise"].check_fix(loss)
     except Refused as error:
         return {"ok": False, "text": f"✗ {error}"}
-    return {"ok": feedback.ok, "text": with_lines(repr(feedback))}
+    return {"ok": feedback.ok, "text": _with_quotes(with_lines(repr(feedback))), "printed": printed.rstrip()[:2000]}
 
 
 # ---- training: chapter 05's network, some epochs at a time, so that the page can draw and cancel

@@ -30,6 +30,7 @@ function product(left, right, n, k, m) {
 }
 
 async function start({ wasm, stdlib, library }) {
+  const marks = [performance.now()];
   files["pyodide.asm.wasm"] = await plain(wasm);
   files["python_stdlib.zip"] = stdlib;
   const { setTimeout, clearTimeout, setInterval, clearInterval, Object: object, Array: array } = self;
@@ -40,18 +41,20 @@ async function start({ wasm, stdlib, library }) {
     createPyodideModule: _createPyodideModule,
     jsglobals: { setTimeout, clearTimeout, setInterval, clearInterval, Object: object, Array: array },
   });
+  marks.push(performance.now());
   python.registerJsModule("page_kernel", { product });
   python.FS.writeFile("/lib/bench.zip", library);
   python.runPython("import sys\nsys.path.insert(0, '/lib/bench.zip')\nimport bench\nbench.without_threads()\nimport focal_lib");
   self.fetch = undefined;
   for (const name of Object.keys(files)) delete files[name];
+  marks.push(performance.now());
+  return { python: Math.round(marks[1] - marks[0]), library: Math.round(marks[2] - marks[1]) };
 }
 
 self.onmessage = async ({ data: { id, name, arguments: given } }) => {
   try {
     if (name === "start") {
-      await start(given);
-      self.postMessage({ id, answer: true });
+      self.postMessage({ id, answer: await start(given) });
     } else {
       const ask = python.globals.get("bench")?.call ?? python.pyimport("bench").call;
       self.postMessage({ id, answer: JSON.parse(ask(name, JSON.stringify(given))) });

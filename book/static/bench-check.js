@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { ask, data, editor, element, statusLine } = focalBench;
+  const { ask, data, editor, element, statusLine, whenUsed } = focalBench;
   const place = document.getElementById("check-bench");
   if (!place) return;
   const examples = data().examples;
@@ -85,6 +85,7 @@
     element("p", { class: "bench-row" }, element("label", { for: "bench-example" }, "Example: "), choice, " ",
       element("label", { for: "bench-file" }, "or a file: "), file),
     edit.box, element("p", { class: "bench-row" }, go), statusLine(), others, report);
+  whenUsed(place);
 
   const linked = location.hash.match(/^#code=([\w-]+)$/);
   if (linked) {

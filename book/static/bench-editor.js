@@ -16,6 +16,10 @@ focalBench.editor = (start, label, key) => {
   const paint = element("div", { "aria-hidden": "true", class: "bench-paint" });
   const numbers = element("div", { "aria-hidden": "true", class: "bench-numbers" });
   const changes = element("div", { class: "bench-diff", hidden: true });
+  const ruler = document.createElement("canvas").getContext("2d");
+  const box = element("div", { class: "bench-editor" },
+    element("div", { class: "bench-gutter" }, numbers),
+    element("div", { class: "bench-text" }, element("div", { class: "bench-under" }, paint), area));
 
   function show() {
     const text = area.value;
@@ -34,7 +38,7 @@ focalBench.editor = (start, label, key) => {
     paint.replaceChildren(...pieces, "\n");
     const lines = text.split("\n").length;
     numbers.textContent = Array.from({ length: Math.min(lines, 5000) }, (_, i) => i + 1).join("\n");
-    area.style.height = `${Math.min(Math.max(lines, 4), 30) * 1.5 + 1.5}em`;
+    box.style.setProperty("--tall", `${Math.min(Math.max(lines, 4), 30) * 1.5 + 1.5}em`);
     paint.style.transform = `translate(${-area.scrollLeft}px, ${-area.scrollTop}px)`;
     numbers.style.transform = `translateY(${-area.scrollTop}px)`;
     if (!changes.hidden) compare();
@@ -50,7 +54,16 @@ focalBench.editor = (start, label, key) => {
     changed();
   }
 
+  // Back to the margin as soon as the caret is to be seen from there: a phone stays where a long line had taken it.
+  function homeward() {
+    if (!area.scrollLeft) return;
+    ruler.font = getComputedStyle(area).font;
+    const column = area.value.slice(0, area.selectionEnd).split("\n").pop();
+    if (ruler.measureText(`${column}0000`).width < area.clientWidth) area.scrollLeft = 0;
+  }
+
   function changed() {
+    homeward();
     show();
     if (key) {
       try { localStorage.setItem(key, area.value); } catch { /* a private window: nothing is kept */ }
@@ -77,6 +90,17 @@ focalBench.editor = (start, label, key) => {
   }
 
   area.addEventListener("input", changed);
+  area.addEventListener("click", homeward);
+  area.addEventListener("keyup", homeward);
+  // Within the spaces before a line, Backspace takes a whole level of them; screen keyboards send no key for it.
+  area.addEventListener("beforeinput", (event) => {
+    const at = area.selectionStart;
+    const spaces = area.value.slice(0, at).match(/(?:^|\n)( +)$/)?.[1].length;
+    if (event.inputType !== "deleteContentBackward" || at !== area.selectionEnd || !spaces) return;
+    event.preventDefault();
+    area.setSelectionRange(at - ((spaces - 1) % 4 + 1), at);
+    document.execCommand("delete");
+  });
   area.addEventListener("scroll", show);
   area.addEventListener("keydown", (event) => {
     if (event.key === "Tab" && !event.shiftKey && !event.ctrlKey && !event.altKey && area.dataset.tabs !== "leave") {
@@ -105,9 +129,6 @@ focalBench.editor = (start, label, key) => {
   let kept = null;
   try { kept = key ? localStorage.getItem(key) : null; } catch { /* a private window */ }
   area.value = kept ?? start;
-  const box = element("div", { class: "bench-editor" },
-    element("div", { class: "bench-gutter" }, numbers),
-    element("div", { class: "bench-text" }, element("div", { class: "bench-under" }, paint), area));
   show();
   return { box: element("div", {}, box, tools, changes), area, tools, value: () => area.value, write };
 };

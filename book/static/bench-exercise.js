@@ -2,18 +2,23 @@
 "use strict";
 
 (() => {
-  const { ask, data, editor, element, statusLine } = focalBench;
+  const { ask, data, editor, element, kept, keep: store, statusLine, whenUsed } = focalBench;
   const task = data();
   const KEY = "focal-bench:progress";
   const PARTS = ["predict", "expose", "fix"];
 
   // ---- progress: in this browser, as a file, or nowhere
   const progress = () => {
-    try { return JSON.parse(localStorage.getItem(KEY)) ?? {}; } catch { return {}; }
+    try { return JSON.parse(kept(KEY)) ?? {}; } catch { return {}; }
   };
   const keep = (found) => {
-    try { localStorage.setItem(KEY, JSON.stringify(found)); } catch { /* a private window keeps nothing */ }
+    store(KEY, JSON.stringify(found));
     tally();
+  };
+  // What was ticked and typed, part by part.
+  const place = (part) => `focal-bench:${task.slug}:${part}`;
+  const before = (part) => {
+    try { return JSON.parse(kept(place(part))); } catch { return null; }
   };
   const solved = (part) => {
     const found = progress();
@@ -29,9 +34,9 @@
 
   // ---- asking: the exercise's own cells run once in each fresh Python
   let opened;
+  const open = () => (opened ??= ask("open_exercise", task.cells).catch((error) => { opened = undefined; throw error; }));
   async function question(name, ...given) {
-    opened ??= ask("open_exercise", task.cells).catch((error) => { opened = undefined; throw error; });
-    await opened;
+    await open();
     try {
       return await ask(name, ...given);
     } catch (error) {
@@ -40,73 +45,98 @@
     }
   }
 
+  // A panel of one step. What it says is told apart from what has been changed since.
   function panel(part, title, body, given) {
     const answer = element("div", { class: "bench-answer", "aria-live": "polite" });
+    let changes = 0;
+    const old = () => {
+      if (!answer.textContent || answer.querySelector(".bench-before")) return;
+      answer.prepend(element("span", { class: "bench-before" }, "Before your last change: "));
+    };
+    const section = element("section", { class: "bench", "aria-label": title, oninput: () => { changes += 1; old(); } });
     const go = element("button", { type: "button", class: "bench-go", onclick: async () => {
-      const asked = given();
-      if (!asked) {
-        answer.textContent = "○ Tap an answer first.";
+      const [asked, then] = [given(), changes];
+      if (typeof asked === "string") {
+        answer.textContent = asked;
         return;
       }
       go.disabled = true;
       answer.setAttribute("aria-busy", "true");
       try {
         const found = await question(part, ...asked);
-        answer.textContent = found.text;
+        const proof = /\btargets?\b/.test(found.text) && !/\btarget\b/.test(task.stub);
+        answer.textContent = `${plainly(found.text)}${proof ? "\n(In a proof, input means the logits, and target the labels.)" : ""}`;
+        if (found.printed) answer.append(`\nIt printed:\n${found.printed}`);
         if (found.ok) solved(part);
       } catch (error) {
         answer.textContent = `✗ ${error.message}`;
       }
+      if (changes !== then) old();
       answer.removeAttribute("aria-busy");
       go.disabled = false;
     } }, "Check");
-    return element("section", { class: "bench", "aria-label": title }, ...body,
-      element("p", { class: "bench-row" }, go), statusLine(), answer);
+    section.append(...body, element("p", { class: "bench-row" }, go), statusLine(), answer);
+    whenUsed(section, open);
+    return section;
   }
+
+  // A statement says what it means by N; its formula stands as code.
+  const plainly = (text) => text.replace(/The sum is N times the mean\.(?! \(N)/, "The sum is N times the mean. (N is the number of rows; none is ignored here.)");
+  const typeset = (statement) => {
+    const text = plainly(statement);
+    const [, words, formula, end] = text.match(/^(.* is )(\(p - .*\w)(\.)$/) ?? [];
+    return formula ? [words, element("code", {}, formula), end] : [text];
+  };
 
   function predicting() {
     const kind = task.single ? "radio" : "checkbox";
     const boxes = task.letters.map(([letter, statement]) => [letter, statement, element("input", { type: kind, name: "bench-letter", value: letter })]);
     const none = element("input", { type: "checkbox", name: "bench-none" });
     const labels = boxes.map(([letter, statement, box]) =>
-      element("label", {}, box, element("span", {}, element("b", {}, letter), statement ? ` ${statement}` : "")));
+      element("label", {}, box, element("span", {}, element("b", {}, letter), ...(statement ? [" ", ...typeset(statement)] : []))));
     if (!task.single) {
       labels.push(element("label", {}, none, element("span", {}, "None of these")));
       none.addEventListener("change", () => none.checked && boxes.forEach(([, , box]) => { box.checked = false; }));
       boxes.forEach(([, , box]) => box.addEventListener("change", () => { none.checked = false; }));
     }
+    const ticked = before("predict") ?? "";
+    boxes.forEach(([letter, , box]) => { box.checked = ticked.includes(letter); });
+    none.checked = ticked === "none";
+    const chosen = () => (none.checked ? "none" : boxes.filter(([, , box]) => box.checked).map(([letter]) => letter).join(""));
     const legend = task.single ? "Which one is it?" : "Which of these break?";
-    return panel("predict", "Predict, on this page",
-      [element("fieldset", { class: "bench-letters" }, element("legend", {}, legend), ...labels)], () => {
-        const chosen = boxes.filter(([, , box]) => box.checked).map(([letter]) => letter).join("");
-        return chosen || none.checked ? [chosen || "none"] : null;
-      });
+    const box = panel("predict", "Predict, on this page",
+      [element("fieldset", { class: "bench-letters" }, element("legend", {}, legend), ...labels)],
+      () => (chosen() ? [chosen()] : "○ Tap an answer first."));
+    box.addEventListener("change", () => store(place("predict"), JSON.stringify(chosen())));
+    return box;
   }
 
   // ---- expose: rows of logits with a label each, and any other argument of the code
   function exposing() {
     const classes = task.binary ? 1 : 2;
-    const shape = { rows: 1, columns: classes };
+    const old = before("expose") ?? {};
+    const shape = { rows: old.cells?.length || 1, columns: task.binary ? 1 : Math.max((old.cells?.[0]?.length ?? 0) - 1, classes) };
     const table = element("table");
     const both = element("p", { class: "bench-answer", "aria-live": "polite" });
     const others = task.arguments.map((name) => {
-      const hint = name === "alpha" && !task.binary ? "left out, or 1, 4" : "left out";
-      const input = element("input", { type: "text", id: `bench-${name}`, placeholder: hint, oninput: () => soon() });
+      const hint = name === "alpha" && !task.binary ? "default, or 1, 4" : "default";
+      const input = element("input", {
+        type: "text", id: `bench-${name}`, placeholder: hint, value: old.others?.[name] ?? "", autocapitalize: "off",
+        autocomplete: "off" });
       return [name, input, element("label", { for: `bench-${name}` }, `${name} `, input)];
     });
-    const field = (what, value) => element("input", {
-      type: "text", inputmode: "decimal", "aria-label": what, value, oninput: () => soon() });
+    // No inputmode: the number pads of iPhones have no minus.
+    const field = (what, value) => element("input", { type: "text", "aria-label": what, value, autocomplete: "off" });
     // As people write numbers: 0,5 and a long minus too.
     const plain = (text) => text.trim().replaceAll("−", "-").replace(/^(-?\d*),(\d+)$/, "$1.$2");
-    const cells = () => [...table.querySelectorAll("tr")].slice(1).map((row) => [...row.querySelectorAll("input")].map((i) => plain(i.value)));
-    function draw() {
-      const old = cells();
+    const typed = () => [...table.querySelectorAll("tr")].slice(1).map((row) => [...row.querySelectorAll("input")].map((i) => i.value));
+    const cells = () => typed().map((row) => row.map(plain));
+    function draw(old = typed()) {
       const head = [...Array(shape.columns).keys()].map((k) => element("th", { scope: "col" }, task.binary ? "logit" : `logit ${k}`));
       const rows = [...Array(shape.rows).keys()].map((i) => element("tr", {},
         ...[...Array(shape.columns).keys()].map((k) => element("td", {}, field(`row ${i + 1}, logit ${k}`, old[i]?.slice(0, -1)[k] ?? "0"))),
         element("td", {}, field(`row ${i + 1}, label`, old[i]?.at(-1) ?? "0"))));
       table.replaceChildren(element("tr", {}, ...head, element("th", { scope: "col" }, "label")), ...rows);
-      soon();
     }
     const written = () => {
       const rows = cells();
@@ -134,22 +164,48 @@
     const change = (text, what, by, most) => element("button", { type: "button", onclick: () => {
       shape[what] = Math.min(Math.max(shape[what] + by, what === "rows" || task.binary ? 1 : 2), most);
       draw();
+      table.dispatchEvent(new Event("input", { bubbles: true }));
     } }, text);
     const buttons = [change("+ row", "rows", 1, 8), change("− row", "rows", -1, 8)];
     if (!task.binary) buttons.push(change("+ class", "columns", 1, 5), change("− class", "columns", -1, 5));
     const nothing = element("input", { type: "checkbox", id: "bench-nothing" });
-    draw();
+    nothing.checked = old.nothing === true;
+    draw(old.cells);
     const box = panel("expose", "Expose, on this page", [
       table, element("p", { class: "bench-row" }, ...buttons),
+      ...(others.length ? [element("p", {}, "A field that stays empty is not passed: the code takes its own default.")] : []),
       element("p", { class: "bench-row" }, ...others.map(([, , label]) => label)),
       element("p", { class: "bench-row" }, element("label", {}, nothing, " There is nothing to expose")), both,
     ], () => [nothing.checked ? "none" : written()]);
+    box.addEventListener("input", () => {
+      const values = Object.fromEntries(others.map(([name, input]) => [name, input.value]));
+      store(place("expose"), JSON.stringify({ cells: typed(), others: values, nothing: nothing.checked }));
+      soon();
+    });
     return box;
   }
 
   function fixing() {
     const edit = editor(`${task.stub}\n`, "The code to mend", `focal-bench:${task.slug}`);
-    return panel("fix", "Fix, on this page", [edit.box], () => [edit.value(), task.name]);
+    const untouched = () => edit.value().trim() === task.stub.trim();
+    const early = () => !["predict", "expose"].every((part) => (progress()[task.slug] ?? []).includes(part));
+    let innocent = false;
+    const box = panel("fix", "Fix, on this page", [
+      element("p", {}, "Edit the code, then check. Not all code under review is faulty: where you find no fault, say so with ",
+        element("b", {}, "Nothing to mend"), ". What your code prints is shown with the answer."),
+      edit.box,
+    ], () => {
+      if (innocent) return [`${task.name} = "none"`, task.name];
+      if (untouched() && early()) return "○ fix: nothing yet. Edit the code, or say that there is nothing to mend.";
+      return [edit.value(), task.name];
+    });
+    const go = box.querySelector(".bench-go");
+    go.after(element("button", { type: "button", onclick: () => {
+      innocent = true;
+      go.click();
+      innocent = false;
+    } }, "Nothing to mend"));
+    return box;
   }
 
   function hints() {
@@ -195,6 +251,8 @@
     cells[i].before(make());
     cells[i].hidden = true;
     if (part !== "progress" && i > 0) cells[i - 1].hidden = true;
+    // The statements stand beside the boxes: not a second time in code, and a third in what it prints.
+    if (part === "predict") cells.filter((cell) => /^exercise = Exercise\(/m.test(code(cell))).forEach((cell) => { cell.hidden = true; });
   };
   put("predict", predicting);
   put("expose", exposing);

@@ -159,7 +159,8 @@ class Exercise:
         try:
             case = self._read(evidence)
         except (OverflowError, TypeError, ValueError, RuntimeError) as error:
-            return not_yet(f"Evidence is {self._evidence_format}. {str(error).splitlines()[0]}")
+            why = (str(error).splitlines() or [""])[0].rstrip(".")
+            return not_yet(f"{why}. Evidence is {self._evidence_format}.")
         return self._judge(case)
 
     def _judge(self, case):
