@@ -9,6 +9,7 @@ import base64
 import gzip
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -25,7 +26,7 @@ LIBRARY = ["__init__", "losses", "_*", *(f"{part}/**/*" for part in ("bugs", "di
 LIBRARY += ["lab/__init__", "lab/data", "lab/training"]
 MEMORY = 384 << 20  # bytes that Python may take in a page; then it raises MemoryError
 CHUNK = 700_000  # base64 letters in one script: as many steps has the progress bar
-CHECK_PAGE, TRAINING_PAGE = "book/check", "notebooks/05_training"
+CHECK_PAGE, TRAINING_PAGE, LIST_PAGE = "book/check", "notebooks/05_training", "book/exercises"
 SITES = ("html", "dirhtml")  # an e-book runs no Python
 # Parts of Python's library that no loss needs.
 LEFT_OUT = re.compile(
@@ -108,14 +109,36 @@ def worker_text(folder):
 
 
 def python_files():
-    """{path: bytes} of all Python that is ours."""
+    """{path: bytes} of all Python that is ours, and of what it knows of the museum's bugs."""
     bench, library = ROOT / "book" / "bench", ROOT / "focal_lib"
     paths = {path.relative_to(bench): path for path in sorted(bench.rglob("*.py"))}
     paths[Path("torch/names.txt")] = bench / "torch" / "names.txt"
     for pattern in LIBRARY:
         for path in sorted(library.glob(f"{pattern}.py")):
             paths[Path("focal_lib") / path.relative_to(library)] = path
-    return {path.as_posix(): file.read_bytes() for path, file in paths.items()}
+    files = {path.as_posix(): file.read_bytes() for path, file in paths.items()}
+    return files | {"known.json": known_bugs(files)}
+
+
+def known_bugs(files):
+    """What bench.bugs_broken() of these files says on the small torch, as JSON; kept beside the runtime."""
+    key = hashlib.sha256(json.dumps([(name, data.decode()) for name, data in sorted(files.items())]).encode())
+    kept = runtime().parent / ".cache" / f"known-bugs-{key.hexdigest()[:20]}.json"
+    if not kept.is_file():
+        kept.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+            for name, data in files.items():
+                Path(folder, name).parent.mkdir(parents=True, exist_ok=True)
+                Path(folder, name).write_bytes(data)
+            command = [sys.executable, "-c", "import bench, json; print(json.dumps(bench.bugs_broken()))"]
+            run = subprocess.run(
+                command, cwd=folder, env={**os.environ, "PYTHONPATH": folder}, capture_output=True, text=True
+            )
+            if run.returncode:
+                raise ConfigError(f"The museum's bugs did not run on the pages' torch: {run.stderr.strip()[-500:]}")
+            Path(folder, "out.json").write_text(run.stdout)
+            Path(folder, "out.json").replace(kept)
+    return kept.read_bytes()
 
 
 def write(app, exception):
@@ -195,6 +218,9 @@ def arguments(stub):
 
 def place(app, pagename, templatename, context, doctree):
     """On the pages that have a bench: its scripts, what they need to know, and the policy they live with."""
+    if app.builder.name in SITES and pagename == LIST_PAGE:
+        app.add_js_file("bench-list.js", loading_method="defer")
+        return
     exercise = app.builder.name in SITES and re.fullmatch(r"notebooks/exercises/\w+", pagename)
     if not (exercise or (app.builder.name in SITES and pagename in (CHECK_PAGE, TRAINING_PAGE))):
         return

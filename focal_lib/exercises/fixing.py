@@ -27,7 +27,7 @@ REMARKS = {
     "masked_class_is_absent": "that matters where classes are masked",
     "one_graph_serves_twice": "",
     "second_derivative_is_right_or_refused": "",
-    "wrong_alpha_length_is_refused": "",
+    "wrong_alpha_length_is_refused": "whoever passes a weight too many gets a number, where an error would help",
     "prints_nothing": "",
     "keeps_float64": "",
 }
@@ -358,7 +358,7 @@ def _reveal(fix):
         return "There was nothing to mend."
     bugs = [CATALOGUE[id] for id in fix.before.suspects if set(fix.before.explained[id]) & set(fix.must_hold)]
     bugs = [_as_seen_here(bug, fix.exercise.loss) for bug in bugs]
-    return " ".join(f"It was: {bug.title} ({bug.id})." for bug in bugs[:2]) or "It is mended."
+    return " ".join(f"It was: {bug.title} (exhibit {bug.id} of the bug museum)." for bug in bugs[:2]) or "It is mended."
 
 
 def _as_seen_here(bug, loss):

@@ -11,6 +11,11 @@ from ..diagnosis.cases import numbers
 __all__ = ["difference_of", "outcome_of", "say", "where_they_differ"]
 
 DIGITS = 4  # of a result in float32
+TOLD = {
+    "the loss": "This loss gives {}; a right loss gives {}.",
+    "the gradient": "The gradient of this loss is {}; that of a right loss is {}.",
+    "the labels afterwards": "After this loss the labels are {}; after a right loss they are {}.",
+}
 SETTINGS = ("alpha", "gamma", "reduction", "ignore_index")
 
 
@@ -64,10 +69,10 @@ def difference_of(ours, right, scale=1.0):
     for what in ours:
         a, b = ours[what], right[what]
         if a.shape != b.shape:
-            return f"{what} has shape {tuple(a.shape)}; of a right loss: {tuple(b.shape)}."
+            return f"Here {what} has shape {tuple(a.shape)}; a right loss gives shape {tuple(b.shape)}."
         near = {"rtol": 1e-3, "atol": 1e-5 * scale, "equal_nan": True}
         if a.device.type != "meta" and not torch.allclose(a, b.to(a.dtype), **near):
-            return f"Here {what}: {numbers(a, DIGITS)}. Of a right loss: {numbers(b, DIGITS)}."
+            return TOLD[what].format(numbers(a, DIGITS), numbers(b, DIGITS))
     return None
 
 

@@ -115,3 +115,17 @@ def test_nothing_covers_the_answers(phone):
     page.page.wait_for_timeout(300)
     assert not page.page.locator("#pst-back-to-top").is_visible()
     assert "bench.css" in built(EXERCISE).read_text()
+
+
+def test_the_list_of_exercises_knows_what_is_solved(phone):
+    """And it stands at the start of its page, before the worked hunt."""
+    page = phone("book/exercises")
+    assert "✓" not in page.run("return document.querySelector('main table').innerText")
+    progress = "{'01_one_number': ['predict', 'expose', 'fix'], '09_nobody_asked': ['predict']}"
+    page.run(f"localStorage.setItem('focal-bench:progress', JSON.stringify({progress}))")
+    page.page.reload()
+    rows = page.page.locator("main table tr")
+    told = [row for row in rows.all_inner_texts() if "✓ solved" in row or "(1 of 3)" in row]
+    assert [row.split("\t")[0].strip() for row in told] == ["1", "9"] and "✓ solved" in told[0]
+    headings = page.run("return [...document.querySelectorAll('main h2')].map((one) => one.textContent)")
+    assert headings[0].startswith("The exercises") and page.troubles == []
