@@ -36,6 +36,14 @@ def test_it_holds_site_notebooks_wheel_and_five_lines(unpacked):
     assert len((unpacked / "README.txt").read_text().splitlines()) == 5
 
 
+def test_its_site_judges_losses_too(unpacked):
+    """The page's Python goes along, in as many parts as the page asks for."""
+    assert (unpacked / "site" / "book" / "check.html").is_file()
+    folder = unpacked / "site" / "_static" / "bench"
+    many = int(re.search(r"\d+", (folder / "parts.js").read_text())[0])
+    assert many > 5 and {path.name for path in folder.glob("part-*.js")} == {f"part-{i}.js" for i in range(many)}
+
+
 def test_its_site_needs_no_server_and_no_network(unpacked):
     """Every script, style, picture and link of every page is a file of the bundle, with its name in full."""
     site = unpacked / "site"
