@@ -153,11 +153,12 @@ class Push:
         paths = ""
         for push, kind in ((right, "r"), (bug, "b")):
             for line in self.lines():
+                seen = [k for k in line if push[k].isfinite()]
+                across = [(x[k].item() - low) / (far - low) for k in seen]
+                up = [(max(least, min(1.1, push[k].item() / high)) - least) / (1.1 - least) for k in seen]
                 points = [
-                    f"{5 + (x[k].item() - low) / (far - low) * (width - 10):.1f},"
-                    f"{height - 5 - (max(least, min(1.1, push[k].item() / high)) - least) / (1.1 - least) * (height - 10):.1f}"
-                    for k in line
-                    if push[k].isfinite()
+                    f"{5 + a * (width - 10):.1f},{height - 5 - b * (height - 10):.1f}"
+                    for a, b in zip(across, up, strict=True)
                 ]
                 paths += f'<polyline class="{kind}" points="{" ".join(points)}"/>' if len(points) > 1 else ""
         return f'<svg viewBox="0 0 {width} {height}" aria-hidden="true">{paths}</svg>'
