@@ -32,10 +32,9 @@ def missing(names, page):
 
 
 def straight(text):
-    """Text without the page's typographic quotes, dots, line breaks and subscripts."""
-    return " ".join(
-        text.replace("p_t", "pt").translate({ord("‘"): "'", ord("’"): "'", ord("“"): '"', ord("”"): '"', ord("…"): "..."}).split()
-    )
+    """Text without typographic quotes, dots, line breaks, and what becomes a subscript or an exponent on the page."""
+    plain = {"‘": "'", "’": "'", "“": '"', "”": '"', "…": "..."} | dict.fromkeys("_^()", "")
+    return " ".join(text.translate(str.maketrans(plain)).split())
 
 
 def home(thing):
