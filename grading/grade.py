@@ -160,16 +160,19 @@ def untouched(fix, code):
     return code is not None and fix.get("code") == code
 
 
+def makes(name, source):
+    """Whether code makes a variable of this name."""
+    return re.search(rf"^[ \t]*((def|class)\s+{name}\b|{name}\s*=)", source, re.M)
+
+
 def source_of(name, cells):
     """The last cell that makes a variable; None if there is none."""
-    makes = re.compile(rf"^[ \t]*((def|class)\s+{name}\b|{name}\s*=)", re.M)
-    return next((source for _, source in reversed(cells) if makes.search(source)), None)
+    return next((source for _, source in reversed(cells) if makes(name, source)), None)
 
 
 def unanswered(variable, errors):
     """Why a part is without an answer: with the error of the cell that should hold it, else of the first."""
-    holds = re.compile(rf"^[ \t]*((def|class)\s+{variable}\b|{variable}\s*=)", re.M)
-    errors = [e for e in errors if holds.search(e[0])] or errors
+    errors = [e for e in errors if makes(variable, e[0])] or errors
     said = [
         f"The cell that starts with {one_line(s.strip().split(chr(10))[0], 60)!r} raised {e}" for s, e in errors[:1]
     ]

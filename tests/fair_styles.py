@@ -1,8 +1,21 @@
 """Right answers to exercise 1 in honest styles, as notebooks."""
 
+import inspect
 import json
 
-from exercise_notebooks import solutions, submission
+import torch
+import torch.nn.functional as F
+from exercise_notebooks import focus, reduced, solutions, submission
+
+
+class FixedLoss(torch.nn.Module):
+    def __init__(self, gamma=2.0, reduction="mean"):
+        super().__init__()
+        self.gamma, self.reduction = gamma, reduction
+
+    def forward(self, logits, labels):
+        nll = F.cross_entropy(logits, labels, reduction="none")
+        return reduced(focus(nll, self.gamma) * nll, self.reduction)
 
 
 def fair(right):
@@ -29,16 +42,7 @@ def fair(right):
     images = '"logits": [[[[0.5, 4.0]], [[1.5, -1.0]]]], "labels": [[[1, 0]]]'
     scalars = '"logits": np.array([[0.5, 1.5], [3, -1]]), "labels": np.array([1, 1]), "gamma": '
     printing = fix.replace("    nll", '    print("called")\n    nll', 1)
-    module = """class FixedLoss(torch.nn.Module):
-    def __init__(self, gamma=2.0, reduction="mean"):
-        super().__init__()
-        self.gamma, self.reduction = gamma, reduction
-
-    def forward(self, logits, labels):
-        nll = F.cross_entropy(logits, labels, reduction="none")
-        return reduced(focus(nll, self.gamma) * nll, self.reduction)
-
-fixed_loss = FixedLoss"""
+    module = f"{inspect.getsource(FixedLoss)}\n\nfixed_loss = FixedLoss"
     decorated = f"""{fix}
 
 def watched(function):

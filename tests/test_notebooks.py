@@ -1,11 +1,9 @@
 """Every notebook keeps the conventions that readers rely on. (nbval re-executes them and compares their outputs.)"""
 
 import base64
-import io
 import os
 import subprocess
 import sys
-import tokenize
 from pathlib import Path
 
 import nbformat
@@ -14,6 +12,7 @@ from retarget import Target
 from setup_cell import SETUP_CELL, first_code_cell
 
 ROOT = Path(__file__).parent.parent
+RUFF = Path(sys.executable).with_name("ruff")
 
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
@@ -49,9 +48,18 @@ def test_cells_are_short(notebook):
 
 
 def lines_of_code(source):
-    """How many lines a cell has; one that goes on below, in brackets, counts once."""
-    kinds = [token.type for token in tokenize.generate_tokens(io.StringIO(source).readline)]
-    return kinds.count(tokenize.NEWLINE)
+    """How many lines a cell has at the width of our other code: a page is narrower, and breaks them more often."""
+    words = [RUFF, "format", "--line-length", "120", "--config", "format.skip-magic-trailing-comma = true"]
+    words += ["--stdin-filename", "notebooks/cell.py", "--quiet", "-"]
+    wide = subprocess.run(words, input=source, text=True, capture_output=True, check=True, cwd=ROOT).stdout
+    return sum(bool(line.strip()) for line in wide.splitlines())
+
+
+def test_a_line_that_was_broken_for_the_page_counts_once():
+    call = "print(" + ", ".join(["a_number"] * 11) + ")"
+    broken = "print(\n" + "".join(f"    {name},\n" for name in ["a_number"] * 11) + ")"
+    assert lines_of_code(f"{call}\n") == lines_of_code(f"{broken}\n") == 1
+    assert lines_of_code("# one\na = 1\n\nb = 2\n") == 3
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "notebooks").rglob("*.ipynb")), ids=lambda path: path.stem)

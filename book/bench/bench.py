@@ -76,6 +76,10 @@ def _checked(source):
         raise Refused(f"Python cannot read this{where}: {what}.") from None
 
 
+def _first_line(error):
+    return (str(error).strip().splitlines() or [""])[0]
+
+
 def _own_line(error):
     """The reader's own line in which an error arose."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == FILE]
@@ -95,7 +99,7 @@ def own_lines():
 
     def unwound(code, offset, error):
         if code.co_filename == FILE:
-            said = f": {(str(error).strip().splitlines() or [''])[0]}"
+            said = f": {_first_line(error)}"
             lines.setdefault((type(error).__name__, said), _own_line(error))
 
     def add(text, escape=str):
@@ -134,8 +138,9 @@ def run(source, space=None):
     except MemoryError as error:
         raise Refused(f"It runs out of the memory that this page gives Python{_own_line(error)}.") from None
     except Exception as error:
-        text = (str(error).strip().splitlines() or [""])[0]
-        raise Refused(_with_quotes(f"It stops{_own_line(error)}: {type(error).__name__}: {text}")) from None
+        raise Refused(
+            _with_quotes(f"It stops{_own_line(error)}: {type(error).__name__}: {_first_line(error)}")
+        ) from None
     return module.__dict__, out.getvalue()
 
 
@@ -276,10 +281,6 @@ def expose(text):
 
 
 UNREADABLE = (Refused, OverflowError, TypeError, ValueError, RuntimeError)
-
-
-def _first_line(error):
-    return (str(error).strip().splitlines() or [""])[0]
 
 
 def _literal(text):

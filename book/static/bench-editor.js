@@ -2,7 +2,7 @@
 "use strict";
 
 focalBench.editor = (start, label, key) => {
-  const { element } = focalBench;
+  const { element, keep, kept } = focalBench;
   const WORDS = "and|as|assert|async|await|break|class|continue|def|del|elif|else|except|finally|for|from|global|if|import|" +
     "in|is|lambda|nonlocal|not|or|pass|raise|return|try|while|with|yield|None|True|False";
   const TOKENS = new RegExp(
@@ -65,9 +65,7 @@ focalBench.editor = (start, label, key) => {
   function changed() {
     homeward();
     show();
-    if (key) {
-      try { localStorage.setItem(key, area.value); } catch { /* a private window: nothing is kept */ }
-    }
+    if (key) keep(key, area.value);
   }
 
   // Lines taken out and put in, by the longest common sequence.
@@ -126,9 +124,7 @@ focalBench.editor = (start, label, key) => {
   const tools = element("div", { class: "bench-tools" },
     button("Undo", () => { area.focus(); document.execCommand("undo"); changed(); }),
     button("Reset", () => write(start)), toggle);
-  let kept = null;
-  try { kept = key ? localStorage.getItem(key) : null; } catch { /* a private window */ }
-  area.value = kept ?? start;
+  area.value = (key ? kept(key) : null) ?? start;
   show();
   return { box: element("div", {}, box, tools, changes), area, tools, value: () => area.value, write };
 };

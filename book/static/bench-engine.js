@@ -89,9 +89,11 @@ globalThis.focalBench = (() => {
     tell("stopped");
   }
 
+  // The page's one Python; after a failure the next question tries anew.
+  const started = () => (ready ??= begin().catch((error) => { ready = undefined; throw error; }));
+
   async function ask(name, ...given) {
-    ready ??= begin().catch((error) => { ready = undefined; throw error; });
-    await ready;
+    await started();
     tell("busy");
     try {
       return await post(name, given, READERS.includes(name) ? limit : undefined);
@@ -133,7 +135,7 @@ globalThis.focalBench = (() => {
   }
 
   // Python starts with the first tap or key in a bench: it is there, or nearly so, once Check is pressed.
-  function whenUsed(box, start = () => (ready ??= begin().catch((error) => { ready = undefined; throw error; }))) {
+  function whenUsed(box, start = started) {
     const use = (event) => {
       if (!event.isTrusted || event.key === "Tab" || navigator.connection?.saveData) return;
       ["pointerdown", "keydown"].forEach((kind) => box.removeEventListener(kind, use));

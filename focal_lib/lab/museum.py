@@ -102,10 +102,10 @@ class Push:
     def lines(self):
         """Lists of positions, one a line: the two classes where they differ, and the ignored examples."""
         _, target, *pushes = self.numbers
-        alike = not self.bug.takes_weights and all(
-            torch.allclose(push[0::2], push[1::2], atol=1e-4, equal_nan=True) for push in pushes if (target >= 0).all()
-        )
-        kinds = [target == -100, *([target >= 0] if alike else [target == 0, target == 1])]
+        ignores = (target == -100).any()
+        pairs = [torch.allclose(push[0::2], push[1::2], atol=1e-4, equal_nan=True) for push in pushes]
+        one_line = not self.bug.takes_weights and (ignores or all(pairs))
+        kinds = [target == -100, *([target >= 0] if one_line else [target == 0, target == 1])]
         return [kind.nonzero()[:, 0].tolist() for kind in kinds if kind.any()]
 
     def __repr__(self):
@@ -115,8 +115,13 @@ class Push:
         for line in self.lines():
             near = [min(line, key=lambda k: abs(x[k].item() - at)) for at in wanted]
             theirs, ours = (", ".join(_number(push[k].item()) for k in near) for push in (bug, right))
-            kind = {-100: "ignored examples"}.get(target[line[0]].item(), f"class {target[line[0]]}")
-            name = "other examples" if len(set(target[line].tolist())) > 1 else kind
+            match sorted(set(target[line].tolist())):
+                case [-100]:
+                    name = "ignored examples"
+                case [one]:
+                    name = f"class {one}"
+                case _:
+                    name = "other examples"
             name = f"{name}: " if len(self.lines()) > 1 else ""
             said.append(f"{name}{theirs} instead of {ours}")
         where = f"{'margin' if self.extreme else 'p_t'} {', '.join(map(str, wanted))}"
