@@ -5,9 +5,6 @@ losses  text.csv.gz: every loss on the test notes. A seed decides the split of t
         rate for all.
 seen    text_seen.csv: the two networks that the chapter trains itself, on training notes and on test notes, so that its
         text holds for more than one training.
-own     text_own_rates.csv: the main losses again, each at its own learning rate, the one of RATES with the best mean
-        macro F1 over the tuning seeds. Each seed draws a corpus of its own from the grammar of experiments/corpus.py,
-        never that of the chapter, and no tuning seed is scored.
 
 One run takes about 12 seconds on one core. Runs are kept in .cache/text, so that an interrupted script resumes.
 """
@@ -27,30 +24,16 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from focal_lib import focal_loss
 from focal_lib.bugs import CATALOGUE
-from focal_lib.lab.text import (
-    LABELS,
-    NoteClassifier,
-    Notes,
-    encode,
-    fine_tune,
-    label_indices,
-    load_notes,
-    predict,
-    scores,
-)
+from focal_lib.lab.text import LABELS, NoteClassifier, encode, fine_tune, load_notes, predict, scores
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
-from experiments.corpus import generate  # noqa: E402
-from experiments.many_seeds import best_rates, finished, options, run_all  # noqa: E402
+from experiments.many_seeds import finished, options, run_all  # noqa: E402
 
 OUT = ROOT / "focal_lib" / "results"
-PARTS = {"losses": 10, "seen": 5, "own": 5}
+PARTS = {"losses": 10, "seen": 5}
 COLUMNS = ["loss", "gamma", "alpha", "seed", "metric", "value"]
 SEEN_COLUMNS = ["loss", "seed", "notes", "metric", "value"]
-OWN_COLUMNS = ["loss", "rate", "seed", "metric", "value"]
-OWN = ("nll", "weighted nll", "focal")
-RATES, TUNING_SEEDS = (0.0025, 0.005, 0.01), (1000, 1001)
 
 
 def small_bert(texts, seed):
@@ -99,15 +82,14 @@ LOSSES = {
 memory = Memory(ROOT / ".cache" / "text", verbose=0)
 
 
-def trained(name, train, seed, learning_rate=5e-3):
+def trained(name, train, seed):
     """A function from notes to the log-probabilities of one trained model, and the class weights."""
     torch.set_num_threads(1)
     alpha = torch.tensor(balanced_weights(train), dtype=torch.float32)
     _, _, make, sampled = LOSSES[name]
     tokenizer, model = small_bert(train.texts, seed)
     ids, mask = encode(train.texts, tokenizer)
-    how = {"sampler_weights": alpha if sampled else None, "learning_rate": learning_rate, "seed": seed}
-    fine_tune(model, make(alpha), ids, mask, train.labels, **how)
+    fine_tune(model, make(alpha), ids, mask, train.labels, sampler_weights=alpha if sampled else None, seed=seed)
     return lambda notes: predict(model, *encode(notes.texts, tokenizer)), alpha
 
 
@@ -132,19 +114,6 @@ def seen(name, seed):
     both = {"training": train, "test": test}
     rows = [row for which, notes in both.items() for row in scored((name, seed, which), says(notes), notes)]
     return [row for row in rows if row[3] in ("accuracy", "balanced_accuracy")]
-
-
-@memory.cache
-def own(name, rate, seed):
-    """Rows (loss, rate, seed, metric, value) of one trained model on a corpus of the seed's own."""
-    texts, labels, kinds = zip(*generate(8000, seed + 1), strict=True)  # 0 is the chapter's corpus
-    train, test = Notes(list(texts), label_indices(labels), list(kinds)).split(seed)
-    says, alpha = trained(name, train, seed, rate)
-    log_p = says(test)
-    rows = scored((name, rate, seed), log_p, test)
-    if name == "nll":
-        rows += scored(("nll, prior divided out", rate, seed), log_p + alpha.log(), test)
-    return rows
 
 
 def bag_of_words(seed):
@@ -179,18 +148,10 @@ def write_seen(seeds, arguments):
     finished(chain.from_iterable(rows), SEEN_COLUMNS, arguments.out / "text_seen.csv")
 
 
-def write_own(seeds, arguments):
-    work = [(name, rate, seed) for seed in TUNING_SEEDS for name in OWN for rate in RATES]
-    tuning = list(chain.from_iterable(run_all(own, work, arguments)))
-    rates = best_rates(tuning, OWN_COLUMNS, ["loss"], "macro_f1")
-    rows = run_all(own, [(name, rates[name], seed) for seed in range(seeds) for name in OWN], arguments)
-    finished(chain.from_iterable(rows), OWN_COLUMNS, arguments.out / "text_own_rates.csv")
-
-
 def main():
     arguments = options(__doc__, OUT, PARTS)
     for part, seeds in arguments.parts.items():
-        {"losses": write_losses, "seen": write_seen, "own": write_own}[part](seeds, arguments)
+        {"losses": write_losses, "seen": write_seen}[part](seeds, arguments)
 
 
 if __name__ == "__main__":

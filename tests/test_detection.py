@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from experiments.detection import TUNING_SEEDS
 from focal_lib.lab.detection import (
     Scenes,
     average_precision,
@@ -249,6 +250,18 @@ def test_the_gain_grows_with_longer_training(runs):
     late = runs["long", 2, 0.25] - runs["long", 0, 0.75]
     assert interval(late).sign == 0
     assert (runs["long", 2, 0.25] < 0.1).sum() == 1 and (late.abs() < 0.1).sum() == 9
+
+
+def test_with_a_learning_rate_of_its_own_for_each_the_lead_is_gone():
+    """Balanced cross-entropy against gamma 1; the rates were chosen on seeds that are not scored."""
+    own = pd.read_csv(ROOT / "focal_lib" / "results" / "detection_own_rates.csv")
+    assert not set(own.seed) & set(TUNING_SEEDS) and own.groupby(["gamma", "alpha"]).rate.nunique().eq(1).all()
+    assert own.groupby(["gamma", "alpha"]).rate.first().to_dict() == {(0, 0.75): 0.02, (1, 0.25): 0.01}
+    scores = own.pivot(index="seed", columns=["steps", "gamma", "alpha"], values="value")
+    assert len(scores) == 5 and scores.notna().all(axis=None)
+    short, long = (interval(scores[steps, 1, 0.25] - scores[steps, 0, 0.75]) for steps in (300, 1200))
+    assert short.sign == -1 and short.mean > -0.03  # "is ahead"
+    assert long.sign == 0 and 0.03 < long.mean < 0.06  # "cannot tell it from zero"
 
 
 def test_what_the_chapter_says_of_its_network_holds_for_every_stored_training():

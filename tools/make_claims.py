@@ -138,14 +138,21 @@ def detection_runs(first, second):
     return interval(runs[first] - runs[second])
 
 
-def stored(name):
-    return pd.read_csv(ROOT / "focal_lib" / "results" / f"{name}.csv.gz")
+def detection_at_own_rates(steps):
+    """The same of gamma 1 and balanced cross-entropy, each at its own learning rate."""
+    runs = stored("detection_own_rates", "csv").pivot(index="seed", columns=["steps", "gamma", "alpha"], values="value")
+    return interval(runs[steps, 1, 0.25] - runs[steps, 0, 0.75])
+
+
+def stored(name, ending="csv.gz"):
+    return pd.read_csv(ROOT / "focal_lib" / "results" / f"{name}.{ending}")
 
 
 NAMESPACE = {
     f.__name__: f
     for f in (
-        average, class_weight_sums, detection_runs, difference, disagreements, falling_runs, focal_to_cross_entropy,
+        average, class_weight_sums, detection_at_own_rates, detection_runs, difference, disagreements, falling_runs,
+        focal_to_cross_entropy,
         gamma_zero_of_source_002, gradient_cosine, gradient_crossing, inverse_frequency, load_example,
         loss_of_one_example, minority_share, text_runs, weight_inside_acts_like, len,
     )
