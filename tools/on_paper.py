@@ -73,7 +73,7 @@ def settle(elements, path, page, known):
             details.name = "div"
             details.attrs.pop("open", None)
         for figure in found.select("figure, figcaption"):  # for Chromium a picture of its own, without words
-            figure.name = "div" if figure.name == "figure" else "p"
+            figure.name = "div" if figure.name == "figure" or figure.p is not None else "p"
         for cell in found.select("td, th"):  # Chromium gives an empty cell no tag
             if not cell.get_text(strip=True) and cell.img is None:
                 cell.string = "–"
