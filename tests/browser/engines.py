@@ -25,6 +25,14 @@ PROGRAMS = {
     "webkit": ["WebKitWebDriver"],
     "Xvfb": ["Xvfb"],
 }
+# JavaScript: the relative luminance of a colour, and the contrast of two, as WCAG counts them.
+CONTRAST = """
+const channels = (color) => color.match(/[\\d.]+/g).map(Number);
+const light = (color) => channels(color).slice(0, 3).map((v) => v / 255)
+  .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+  .reduce((sum, v, k) => sum + v * [0.2126, 0.7152, 0.0722][k], 0);
+const contrast = (a, b) => (Math.max(light(a), light(b)) + 0.05) / (Math.min(light(a), light(b)) + 0.05);
+"""
 
 
 def pages():

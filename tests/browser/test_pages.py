@@ -6,7 +6,7 @@ import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from engines import PlaywrightPage, built, live_pages, pages, until
+from engines import CONTRAST, PlaywrightPage, built, live_pages, pages, until
 
 DARK = "return document.documentElement.dataset.theme === 'dark' && document.getAnimations().length === 0"
 PHONE = {"width": 390, "height": 844}
@@ -153,11 +153,9 @@ def test_words_in_figures_have_contrast(open_page, page):
         assert opened.run(POOR_CONTRAST) == [], scheme
 
 
-POOR_CONTRAST = """
-const channels = (color) => color.match(/[\\d.]+/g).map(Number);
-const light = (color) => channels(color).slice(0, 3).map((v) => v / 255)
-  .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
-  .reduce((sum, v, k) => sum + v * [0.2126, 0.7152, 0.0722][k], 0);
+POOR_CONTRAST = (
+    CONTRAST
+    + """
 const behind = (node) => {
   if (node.matches('.live-on-plate')) return 'rgb(255, 255, 255)';
   for (let up = node; up; up = up.parentElement) {
@@ -165,11 +163,11 @@ const behind = (node) => {
     if (channels(color)[3] !== 0) return color;
   }
 };
-return [...document.querySelectorAll('.live svg text')].map((node) => {
-  const [a, b] = [light(getComputedStyle(node).fill), light(behind(node))];
-  return [node.textContent, (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)];
-}).filter(([, ratio]) => !(ratio >= 4.5));
+return [...document.querySelectorAll('.live svg text')]
+  .map((node) => [node.textContent, contrast(getComputedStyle(node).fill, behind(node))])
+  .filter(([, ratio]) => !(ratio >= 4.5));
 """
+)
 
 
 @pytest.mark.parametrize("page", live_pages())

@@ -3,7 +3,7 @@
 from urllib.parse import quote_plus
 
 import pytest
-from engines import pages
+from engines import CONTRAST, pages
 
 WIDTHS = (320, 390, 768, 1280, 1440)
 # Boxes whose content is wider than they are, and words that stick out of the window. A figure may be wider than a
@@ -32,17 +32,13 @@ return [...document.querySelectorAll('article [style*="--drawn"]')].map((img) =>
 }).filter(([, size]) => !(size >= 9));
 """
 # Words of drawings with too little contrast, and shapes that are light boxes in a dark page.
-UNFIT = """
-const part = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-const light = (color) => color.match(/[\\d.]+/g).slice(0, 3)
-  .reduce((sum, v, k) => sum + part(v / 255) * [0.2126, 0.7152, 0.0722][k], 0);
-const ratio = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-const ground = light(getComputedStyle(document.body).backgroundColor);
-const words = [...document.querySelectorAll('svg.drawn text')].map((node) => [node, getComputedStyle(node).fill])
-  .filter(([, fill]) => ratio(light(fill), ground) < 4.5).map(([node]) => node.textContent);
-const boxes = [...document.querySelectorAll('svg.drawn path')].map((node) => [node, getComputedStyle(node).fill])
-  .filter(([node, fill]) => fill !== 'none' && ground < 0.1 && light(fill) > 0.9).map(([node]) => node.outerHTML);
-return [...words, ...boxes];
+UNFIT = f"""{CONTRAST}
+const ground = getComputedStyle(document.body).backgroundColor;
+const filled = (kind) => [...document.querySelectorAll(kind)].map((node) => [node, getComputedStyle(node).fill]);
+const words = filled('svg.drawn text').filter(([, fill]) => contrast(fill, ground) < 4.5);
+const boxes = filled('svg.drawn path')
+  .filter(([, fill]) => fill !== 'none' && light(ground) < 0.1 && light(fill) > 0.9);
+return [...words.map(([node]) => node.textContent), ...boxes.map(([node]) => node.outerHTML)];
 """
 CHAPTERS = [page for page in pages() if page.startswith("notebooks/0") or page.startswith("notebooks/1")]
 
