@@ -60,10 +60,17 @@ def test_internal_links_lead_somewhere(page):
         assert (here.parent / url.path).exists(), tag["href"]
 
 
+def picture_words(document):
+    """The words of each picture of a page, and of each drawing that stands for one."""
+    return [
+        picture.get("alt", picture.get("aria-label", "")) for picture in document.select("article :is(img, .drawn)")
+    ]
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_pictures_have_words(page):
-    for picture in soup(page).select("article img"):
-        assert len(picture.get("alt", "")) > 20 and not re.match(r".*[0-9a-f]{32}", picture["alt"])
+    for words in picture_words(soup(page)):
+        assert len(words) > 20 and not re.match(r".*[0-9a-f]{32}", words)
 
 
 LAUNCHERS = {"colab.research.google.com", "mybinder.org"}
@@ -162,7 +169,7 @@ def test_every_exhibit_has_an_address_and_its_picture_words_of_its_own():
     document = soup("notebooks/06_bug_museum")
     for link in document.select(".gallery a"):
         assert document.find(id=link["href"].removeprefix("#"))
-    alts = [picture["alt"] for picture in document.select("article img") if "instead of" in picture["alt"]]
+    alts = [words for words in picture_words(document) if "instead of" in words]
     assert len(alts) == len(set(alts)) > 30
     assert document.select(".highlight .hll")
 
