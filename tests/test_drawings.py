@@ -52,6 +52,7 @@ def test_drawing_in_a_page_has_the_pages_colours_and_ids_of_its_own():
     assert (found["width"], found["height"], found["viewbox"]) == ("100", "50", "0 0 72 36")
     assert found["aria-label"] == "two < three" and found["class"] == ["drawn", "wide"]
     assert found.select("metadata, style") == [] and colours == {"0072b2"}
+    assert "tabindex" not in found.attrs and 'tabindex="0"' in drawn.inlined(SVG, "figure-1", ATTRIBUTES, None, True)[0]
     assert found.path["id"] == "figure-1-2-m1" and found.path["style"] == "stroke: currentColor"
     assert found.use["xlink:href"] == "#figure-1-2-m1" and found.g["clip-path"] == "url(#figure-1-2-c1)"
     assert found.use["style"] == "fill: var(--c-0072b2,#0072b2); stroke: var(--paper)"

@@ -25,6 +25,7 @@ NOT_DRAWN = re.compile(
     r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL
 )
 CONTRAST = 4.5
+TAB_STOP = ' tabindex="0"'
 
 
 def luminance(colour):
@@ -50,11 +51,11 @@ def by_night(colour):
     return colour
 
 
-def inlined(svg, place, attributes, size):
+def inlined(svg, place, attributes, size, stop=False):
     """(element, colours): a drawing as an element of the page, in place of an image with these attributes.
 
-    ``size`` is its width and height in pixels; None: as the drawing says. Ids begin with ``place``. On paper the
-    image takes its place again.
+    ``size`` is its width and height in pixels; None: as the drawing says. Ids begin with ``place``. ``stop``: the Tab
+    key stops at it, so that a keyboard scrolls the box it stands in. On paper the image takes its place again.
     """
     colours = set()
 
@@ -80,7 +81,7 @@ def inlined(svg, place, attributes, size):
     width, height = size or (round(float(length) / 0.72) for length in box.split()[2:])  # points, at 100 dots an inch
     element = (
         f'<svg class="drawn {attributes.get("class", "")}" viewBox="{box}" width="{width}" height="{height}" '
-        f'style="--drawn: {width}px" fill="currentColor" stroke-linejoin="round" role="img" '
+        f'style="--drawn: {width}px" fill="currentColor" stroke-linejoin="round" role="img"{TAB_STOP * stop} '
         f'aria-label="{attributes["alt"]}" data-picture="{attributes["src"]}">{svg.strip()}'
     )
     return element, colours

@@ -54,7 +54,9 @@ def draw_figures(app, pagename, templatename, context, doctree):
             shown = f'{tag} width="{size[0]}" height="{size[1]}" style="--drawn: {size[0]}px">'
         else:
             attributes = dict(re.findall(r'\s([\w-]+)="([^"]*)"', match[0]))
-            shown, used = drawn.inlined(svg, place, attributes, size)
+            before = context["body"][: match.start()]
+            linked = chapter or before.rfind("<a ") > before.rfind("</a>")  # the Tab key stops at the link
+            shown, used = drawn.inlined(svg, place, attributes, size, stop=not linked)
             colours.update(used)
         if not chapter:
             return shown

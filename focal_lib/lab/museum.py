@@ -187,9 +187,10 @@ def wall(found=None, page=""):
         for bug in bugs:
             words = [bug.id, bug.title, bug.symptom, bug.code, *(found or {}).get(bug.id, [])]
             drawing = Push(bug).svg() if room != "manners" else "<b>no curve</b>"
+            title = html.escape(bug.title).replace("p_t", "<i>p</i><sub>t</sub>")
             rooms += (
                 f'<a href="{page}#{bug.id}" data-words="{html.escape(" ".join(words).lower())}">'
-                f"<span>{drawing}</span>{html.escape(bug.title)}</a>"
+                f"<span>{drawing}</span>{title}</a>"
             )
         rooms += "</div>"
     return f'<div class="gallery-wall">{rooms}</div>'

@@ -101,7 +101,7 @@ def test_narrowest_phone_and_no_dead_control(open_page, page):
 @pytest.mark.parametrize("page", ["notebooks/09_detection", "book/speed"])
 def test_a_wide_figure_scrolls_on_a_phone_and_opens_alone(open_page, page):
     opened = open_page(page, viewport=PHONE)
-    figure = opened.page.locator(".cell_output .wide").first
+    figure = opened.page.locator("article svg.wide").first
     assert figure.bounding_box()["width"] >= 600
     box = figure.locator("xpath=ancestor::*[self::figure or contains(@class, 'cell_output')][1]")
     box.evaluate("box => box.scrollTo(box.scrollWidth, 0)")

@@ -4,6 +4,7 @@ from urllib.parse import quote_plus
 
 import pytest
 from engines import CONTRAST, pages
+from playwright.sync_api import expect
 
 WIDTHS = (320, 390, 768, 1280, 1440)
 # Boxes whose content is wider than they are, and words that stick out of the window. A figure may be wider than a
@@ -147,7 +148,7 @@ def test_the_buttons_of_the_contents_open_them_on_a_phone(open_page, kind, page)
 def test_the_button_of_the_contents_hides_them_on_a_wide_screen(open_page):
     opened = open_page("notebooks/02_loss_curve", viewport={"width": 1280, "height": 900})
     side = opened.page.locator("#pst-primary-sidebar")
-    assert side.is_visible()
-    for seen in (False, True):
+    expect(side).to_be_visible()
+    for seen in (False, True):  # it slides
         opened.page.locator("button.primary-toggle:visible").click()
-        assert side.is_visible() == seen
+        expect(side).to_be_visible(visible=seen)
