@@ -27,26 +27,24 @@ function render({ model, el }) {
     return `${name}, γ = ${model.get("gamma").toFixed(1)}: the object's cell owns ${percent(share)} of the loss of this image, the ten worst background cells ${percent(worst)}, and the other ${cells * cells - 11} cells ${percent(rest)}.`;
   }
 
-  function draw(width) {
+  // What stays while gamma moves is drawn once for each width: to decode the photo anew at each step takes long.
+  let drawn = {};
+
+  function frame(width) {
     const side = Math.min(width < 480 ? width : (width - 16) / 2, 330);
     const stacked = width < 480;
     const second = stacked ? { x: 0, y: side + 46 } : { x: side + 16, y: 22 };
     const height = second.y + side + 40;
-    const svg = make("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": say() });
+    const svg = make("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img" });
     const one = side / cells;
+    const heat = make("g", { "shape-rendering": "crispEdges" });
     svg.append(
       make("text", { x: 0, y: 15 }, "image, its object circled"),
       make("image", { href: `data:image/png;base64,${photo}`, x: 0, y: 22, width: side, height: side, class: "live-photo" }),
       make("text", { x: second.x, y: second.y - 7 }, "share of the loss, cell by cell"),
       make("rect", { x: second.x, y: second.y, width: side, height: side, fill: HEAT[0] }),
+      heat,
     );
-    now("level").forEach((level, k) => {
-      if (level < 5) return;
-      svg.append(make("rect", {
-        x: (second.x + (k % cells) * one).toFixed(2), y: (second.y + Math.floor(k / cells) * one).toFixed(2),
-        width: one.toFixed(2), height: one.toFixed(2), "shape-rendering": "crispEdges", fill: HEAT[Math.min(9, Math.floor(level / 5))],
-      }));
-    });
     for (const { x, y } of [{ x: 0, y: 22 }, second]) {
       svg.append(make("circle", { class: "live-ring", cx: x + (object[1] + 0.5) * one, cy: y + (object[0] + 0.5) * one, r: 5 * one }));
     }
@@ -54,7 +52,24 @@ function render({ model, el }) {
     svg.append(
       ...["0.001", "0.01", "0.1", "1", "10", "100\u00a0%"].map((words, k) => make("text", { class: "live-small", x: second.x + (k * side) / 5, y: second.y + side + 30, "text-anchor": ["start", "middle", "middle", "middle", "middle", "end"][k] }, words)),
     );
-    view.drawing.replaceChildren(svg);
+    return { width, svg, heat, second, one };
+  }
+
+  function draw(width) {
+    if (drawn.width !== width) {
+      drawn = frame(width);
+      view.drawing.replaceChildren(drawn.svg);
+    }
+    const { svg, heat, second, one } = drawn;
+    // One path for each colour.
+    const paths = HEAT.map(() => "");
+    now("level").forEach((level, k) => {
+      if (level < 5) return;
+      const x = (second.x + (k % cells) * one).toFixed(2), y = (second.y + Math.floor(k / cells) * one).toFixed(2);
+      paths[Math.min(9, Math.floor(level / 5))] += `M${x} ${y}h${one.toFixed(2)}v${one.toFixed(2)}h-${one.toFixed(2)}z`;
+    });
+    heat.replaceChildren(...paths.flatMap((d, k) => (d ? [make("path", { d, fill: HEAT[k] })] : [])));
+    svg.setAttribute("aria-label", say());
     view.sentence.textContent = say();
   }
 

@@ -74,7 +74,7 @@ OURS = re.compile(
 # its text jumps once it has loaded.
 CLUMSY = b"""<script>
   const dawdle = (ms) => { for (const end = performance.now() + ms; performance.now() < end; ); };
-  addEventListener("input", () => dawdle(60));
+  addEventListener("input", (event) => { if (event.target.closest(".live")) dawdle(60); });
   document.addEventListener("readystatechange", () => dawdle(5000), { once: true });
   addEventListener("load", () => setTimeout(() => { document.body.style.paddingTop = "20rem"; }, 99));
 </script></head>"""
