@@ -117,6 +117,21 @@ def test_list(capsys):
     assert json.loads(capsys.readouterr().out)["bugs"].keys() == CATALOGUE.keys()
 
 
+@pytest.mark.parametrize(
+    ("how", "status", "words"),
+    [
+        ("print('x' * 1_000_000)", 0, "it printed 'xxxx"),
+        ("os.write(1, b'x' * 1_000_000)", 0, "right. All"),
+        ("os.write(2, b'x' * 1_000_000)", 2, "it wrote too much"),
+    ],
+)
+def test_megabytes_of_output_make_one_short_report(how, status, words, tmp_path):
+    source = "import os\nfrom focal_lib import focal_loss\n\ndef loss(input, target, gamma=2.0):\n"
+    said = ask(tmp_path, f"{source}    {how}\n    return focal_loss(input, target, gamma=gamma)\n")
+    assert said[0] == status and words in said[1] and len(said[1]) < 3000 and said[2] == ""
+    assert [path.name for path in tmp_path.iterdir()] in (["mine.py"], ["mine.py", "__pycache__"])
+
+
 # --- files that want to do something else --------------------------------------------------------------------------
 
 ORPHAN = """

@@ -115,7 +115,7 @@ def log_of_cross_entropy(input, target, gamma=2.0, reduction="mean"):
     title="Softmax twice",
     source="qubvel-org/segmentation_models.pytorch#1263 (2025), matterport/Mask_RCNN#427 (2018, asked and denied)",
     symptom="The loss stays high for perfect predictions: with 4 classes cross-entropy cannot go below 0.744.",
-    hides="The order of the classes is kept, so accuracy is nearly the same; training is slow.",
+    hides="The order of the classes is kept; training is slow, and may never leave the commonest class.",
     fix="Give cross_entropy the logits (or log-probabilities), never probabilities.",
 )
 def softmax_twice(input, target, gamma=2.0, reduction="mean"):

@@ -1,16 +1,15 @@
 """How to call a focal loss that somebody else wrote: classes, instances and functions under one set of names."""
 
-import contextlib
 import copy
+import errno
 import inspect
-import io
-import warnings
 
 import torch
 from torch import nn
 
 from .forms import ALPHAS, FORMS, NAMES, REDUCTIONS, REQUIRED, TARGET_NAMES, one_hot
 from .probing import Nonsense, Probing, Stopped, Untestable, as_number, first_of
+from .settings import Said, hushed
 
 __all__ = ["Adapter", "parameters_of"]
 
@@ -69,6 +68,8 @@ class Adapter(Probing):
         else:
             at_call = parameters_of(getattr(self.loss, "forward", self.loss))
         self.of_a_trainer = [p.name for p in at_call[:2]] == ["model", "inputs"]
+        # Arguments that may only be given by name.
+        self.pair_names = [p.name for p in at_call[:2] if p.kind is p.KEYWORD_ONLY]
         self.target_first = bool(at_call) and at_call[0].name in TARGET_NAMES
         self.build_names = {p.name for p in at_build}
         known = [p for p in at_call[2:] + at_build if p.name not in self.filled and p.kind not in (2, 4)]  # no *args
@@ -131,11 +132,23 @@ class Adapter(Probing):
         return alpha is not None and alpha.default is inspect.Parameter.empty
 
     @property
+    def alpha_by_default(self):
+        """The default of alpha; None without one."""
+        alpha = self.parameters.get(self.names.get("alpha"))
+        return None if alpha is None or alpha.default is inspect.Parameter.empty else alpha.default
+
+    @property
+    def default_classes(self):
+        """How many classes the weights are for that it has by default; None without any."""
+        default = self.alpha_by_default
+        return len(default) if isinstance(default, (list, tuple)) and len(default) > 1 else self.only_classes
+
+    @property
     def runs_without_alpha(self):
         if self.no_weights is self.OMIT:
             return True
         try:
-            c = self.only_classes or 3
+            c = self.default_classes or 3
             self.criterion(c)(self.tensor([range(c)]), torch.tensor([0], device=self.device))
         except Exception:
             return False
@@ -206,7 +219,10 @@ class Adapter(Probing):
             if self.of_a_trainer:
                 pair = (lambda **_: _Output(logits=given)), {"labels": pair[1], "input_ids": given}
             call = getattr(run.loss, self.entry) if self.entry == "compute_loss" else run.loss
-            return first_of(self._quietly(call, *(pair[::-1] if self.target_first else pair), **now))
+            pair = pair[::-1] if self.target_first else pair
+            if len(self.pair_names) == 2:
+                pair, now = (), now | dict(zip(self.pair_names, pair, strict=True))
+            return first_of(self._quietly(call, *pair, **now))
 
         run.loss = loss
         return run
@@ -245,19 +261,22 @@ class Adapter(Probing):
         return torch.as_tensor(values, dtype=self.dtype, device=self.device)
 
     def _quietly(self, function, *args, **kwargs):
-        out = io.StringIO()
+        said = Said()
         try:
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+            with hushed() as said:
                 return function(*args, **kwargs)
         except SystemExit as error:
             raise Stopped(f"it called sys.exit({error.code})") from error
+        except OSError as error:
+            if error.errno == errno.EFBIG:  # the command line limits what may be written
+                raise Stopped("it wrote too much to a file or to stderr") from error
+            raise
         except (MemoryError, RuntimeError) as error:
             if isinstance(error, MemoryError) or "allocate memory" in str(error):
                 raise Stopped("it ran out of memory") from error
             raise
         finally:
-            self.printed += out.getvalue()[:1000]
+            self.printed = (self.printed + said.text)[:1000]
 
     def _rebuild_from_class(self, instance):
         """Build the loss from its class, other arguments as in this instance, if that gives the same loss."""
@@ -288,7 +307,7 @@ def _is_factory(loss):
     if isinstance(loss, nn.Module) or any(p.default is inspect.Parameter.empty for p in parameters_of(loss)):
         return False
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with hushed():
             return bool(parameters_of(loss)) and callable(loss())
     except Exception:
         return False

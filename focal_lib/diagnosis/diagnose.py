@@ -5,6 +5,7 @@ The loss runs in this process, with all it may do. For code that you do not trus
 """
 
 import contextlib
+import functools
 
 import torch
 from torch import nn
@@ -15,8 +16,9 @@ from .adapter import Adapter, Stopped, Untestable
 from .cases import Violation, make_cases, numbers
 from .properties import LEVELS, PROPERTIES, check
 from .reach import gradient_of_objective, hint, step_of
-from .relatives import relative_of
+from .relatives import mistake_in_the_weights, mistake_of, relative_of
 from .report import Diagnosis
+from .settings import hushed, kept
 from .suspects import Suspects
 
 __all__ = ["assert_focal_loss", "diagnose"]
@@ -50,17 +52,20 @@ def diagnose(loss, *, gamma=None, seed=0, dtype=torch.float64, device=None):
     if not callable(loss):
         raise TypeError(f"loss must be a Module class, a Module instance or a function, got {type(loss).__name__}.")
     name = getattr(loss, "__name__", type(loss).__name__)
-    with _one_thread():
+    with _one_thread(), kept():
         try:
-            adapter = Adapter(step_of(loss) or loss, gamma, dtype, device or _device_of(loss))
+            adapter = _apart(Adapter, step_of(loss) or loss, gamma, dtype, device or _device_of(loss))
             if adapter.error is not None and (found := gradient_of_objective(loss, adapter._quietly, gamma)):
                 return _of_objective(name, *found)
             results = _check_all(adapter, seed)
             violations = {name: result for name, result in results.items() if isinstance(result, Violation)}
-            conventions = _conventions(adapter, violations)
+            conventions = _apart(_conventions, adapter, violations)
             levels = {name: result.level or PROPERTIES[name].level for name, result in violations.items()}
-            relative = relative_of(adapter) if "wrong" in levels.values() and "is_stateless" not in violations else None
-            suspects = Suspects(violations, results, seed, adapter.dtype, levels)
+            relative, mistake = None, None
+            if "wrong" in levels.values() and "is_stateless" not in violations:
+                relative = _apart(relative_of, adapter)
+                mistake = None if relative else _apart(mistake_of, adapter)
+            suspects = Suspects(violations, results, seed, adapter.dtype, levels, _checker(adapter))
         except Stopped as stop:
             return Diagnosis(name, stopped=str(stop))
     untested = {name: str(result) for name, result in results.items() if isinstance(result, Untestable)}
@@ -68,10 +73,20 @@ def diagnose(loss, *, gamma=None, seed=0, dtype=torch.float64, device=None):
     known = {name for names in suspects.explained.values() for name in names}
     if adapter.fits and "gamma" not in adapter.settable and adapter.own_gamma == 0 and gamma is None:
         relative = "cross-entropy, without a focus"
-    elif suspects.ids and suspects.ids[0] in SIGMOID:
+    elif not mistake and suspects.ids and suspects.ids[0] in SIGMOID:
         relative = relative or "a sigmoid focal loss: one yes-or-no question for each class"
     elif wrong <= known:
         relative = None  # known mistakes give the very same numbers
+    follows = []
+    if mistake:  # what gives all its numbers is told alone, with what is only fragile
+        follows = [name for name in violations if levels[name] == "wrong"]
+    elif WEIGHTS[0] in {*violations} - known and (found := _apart(mistake_in_the_weights, adapter)):
+        mistake = (*found, violations[WEIGHTS[0]].example)
+        follows = [name for name in WEIGHTS if name in violations and name not in known]
+    if mistake:
+        left = [id for id in suspects.ids if not {*suspects.explained[id]} & {*follows}]
+        suspects.ids, suspects.explained = left, {id: suspects.explained[id] for id in left}
+        suspects.nearest = None
     return Diagnosis(
         name,
         violations={name: violation.example for name, violation in violations.items()},
@@ -80,6 +95,7 @@ def diagnose(loss, *, gamma=None, seed=0, dtype=torch.float64, device=None):
         explained=suspects.explained,
         nearest=suspects.nearest,
         relative=relative,
+        mistake=[*mistake, follows] if mistake else [],
         conventions=conventions,
         left=[f"{argument} = {value!r}" for argument, value in adapter.left.items()],
         untested=untested,
@@ -87,6 +103,7 @@ def diagnose(loss, *, gamma=None, seed=0, dtype=torch.float64, device=None):
     )
 
 
+WEIGHTS = ("alpha_scales_its_class", "batch_is_mean_of_singles", "is_the_same_for_renamed_classes")
 SIGMOID = ("one_against_all", "one_against_all_averaged")  # wrong for one of C classes, right for many labels
 
 
@@ -146,6 +163,22 @@ def _check_all(adapter, seed):
     return {name: check(name, adapter, cases) for name in bar}
 
 
+def _apart(function, *arguments):
+    """What the function returns; the loss that it calls may change a setting and print, and neither stays."""
+    with kept(), hushed():
+        return function(*arguments)
+
+
+def _checker(adapter):
+    """The check of a property on the cases of another seed, each once."""
+
+    @functools.cache
+    def again(name, seed):
+        return check(name, adapter, make_cases(seed, adapter.dtype, adapter.device, adapter.only_classes))
+
+    return again
+
+
 def _conventions(adapter, violations):
     """Choices that are not faults, in words. A violation that is only such a choice is taken out."""
     found = []
@@ -178,11 +211,10 @@ def _conventions(adapter, violations):
     if adapter.takes_weights and "default_is_unweighted" in violations and "alpha_scales_its_class" not in violations:
         example = violations.pop("default_is_unweighted").example
         with contextlib.suppress(Exception):
-            weights = adapter.default_weights()
+            weights = adapter.default_weights(adapter.default_classes or 3)
             if (weights == weights[0]).all():
                 found.append(f"Its default alpha scales every loss, like a learning rate. {example}.")
             else:
-                found.append(
-                    f"By default it weights three classes by {numbers(weights, 4)}; weights of your own are used."
-                )
+                what = f"By default it weights {len(weights)} classes by {numbers(weights, 4)}"
+                found.append(f"{what}; weights of your own are used.")
     return found

@@ -11,6 +11,7 @@ __all__ = [
     "COLUMN",
     "FORMS",
     "MAPS",
+    "MAPS_LAST",
     "NAMES",
     "ONE_LOGIT",
     "PLAIN",
@@ -108,6 +109,7 @@ def _yes_column(t, x):
 
 PLAIN = Form("")
 MAPS = Form("label maps (N, C, H, W) only", lambda x: x[:, :, None, None], lambda t, x: t[:, None, None])
+MAPS_LAST = Form("label maps (N, H, W, C) only", lambda x: x[:, None, None], lambda t, x: t[:, None, None])
 ONE_LOGIT = Form("one logit (N,) for two classes", logit, _yes, 2)
 COLUMN = Form("one logit (N, 1) for two classes, targets (N,)", column, _yes, 2)
 FORMS = (  # the usual ones first
@@ -122,6 +124,7 @@ FORMS = (  # the usual ones first
     Form("one probability (N,) for two classes", lambda x: logit(x).sigmoid(), _yes, 2),
     Form("one probability (N, 1) for two classes", lambda x: column(x).sigmoid(), _yes_column, 2),
     MAPS,
+    MAPS_LAST,
     Form("targets (N, 1)", target=lambda t, x: t[:, None]),
     Form("two classes only", classes=2),
     Form("an object with .logits", lambda x: SimpleNamespace(logits=x)),

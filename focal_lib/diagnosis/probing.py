@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from .forms import ALPHAS, MAPS, PLAIN, Form, column, logit, one_hot
+from .forms import ALPHAS, MAPS, MAPS_LAST, NAMES, PLAIN, Form, column, logit, one_hot
 
 __all__ = ["Nonsense", "Probing", "Stopped", "Untestable", "as_number", "exponent_of", "first_of"]
 
@@ -30,17 +30,20 @@ class Probing:
     OMIT = object()
 
     def _forms_of_size(self):
-        """For an instance that holds weights: its number of classes."""
+        """For a loss that holds weights, or has some by default: its number of classes."""
         tensors = vars(self.loss).values() if isinstance(self.loss, nn.Module) else []
         tensors = [*tensors, *(self.loss.buffers() if isinstance(self.loss, nn.Module) else [])]
         sizes = {t.numel() for t in tensors if isinstance(t, torch.Tensor) and t.numel() > 1}
+        weights = [self.parameters[name].default for name in NAMES["alpha"] if name in self.parameters]
+        sizes |= {len(default) for default in weights if isinstance(default, (list, tuple)) and len(default) > 1}
         return tuple(Form(f"{n} classes only", classes=n) for n in sorted(sizes))
 
     def _find_form(self, forms):
         """Take the first form that fits; else the first in which the loss runs; else the first, with its error."""
-        first = ran = None
+        first, ran, blind = None, None, False
         for form in forms:
-            if ran and form.classes and not (ran["form"].target is one_hot and form.input is not PLAIN.input):
+            of_two = blind or (ran and ran["form"].target is one_hot and form.input is not PLAIN.input)
+            if ran and form.classes and not of_two:
                 continue  # it takes any number of classes: that it may be right for two is beside the point
             self._probe(form)
             found = dict(vars(self))
@@ -51,12 +54,23 @@ class Probing:
                     ran and form.input in (logit, column) and self.alpha_is_numeric and not self.balances
                 ):
                     return
-                ran = ran or found
+                if not ran:
+                    ran, blind = found, self._looks_at_two_logits_only()
         vars(self).update((ran or first) | {"printed": self.printed})
+
+    def _looks_at_two_logits_only(self):
+        """Whether logits beyond the second change nothing: code for two classes that takes more without a word."""
+        input, target = self._batch()
+        other = input.clone()
+        other[:, 2:] += 1
+        try:
+            return input.shape[1] > 2 and torch.equal(self(input, target % 2), self(other, target % 2))
+        except Exception:
+            return False
 
     def for_maps(self):
         """This loss, ready for label maps ``(N, C, H, W)`` as they are."""
-        if self.form.input is not MAPS.input:
+        if self.form.input not in (MAPS.input, MAPS_LAST.input):
             return self
         other = copy.copy(self)
         other.form = PLAIN
@@ -112,6 +126,7 @@ class Probing:
             weights, one, two = self.tensor([3.0, 2.0, 5.0, 4.0] + [1.0] * c)[:c], slice(1, 2), slice(0, 2)
             if self.no_weights is self.OMIT:
                 self._find_form_of_weights(input, target, weights)
+        if self.takes_weights:
             alone = [self(input[one], target[one], alpha=alpha) for alpha in (weights, None)]
             pair = [self(input[two], target[two], alpha=alpha) for alpha in (weights, None)]
             self.divides_by_weights = torch.allclose(*alone) and not torch.allclose(*pair)
@@ -121,7 +136,24 @@ class Probing:
             with contextlib.suppress(Exception):
                 self(input, target, alpha=weights)
                 return
+            if self.alpha_form == "tensor" and self._weights_rows(input, target):
+                name = self.names.pop("alpha")
+                self.left[name] = self.parameters[name].default
+                self._list_roles()
+                return
         self.alpha_form = "tensor"
+
+    def _weights_rows(self, input, target):
+        """Whether what looks like class weights by its name is one weight for each row."""
+        ones = self.tensor([1.0] * len(target))
+        first = ones.clone()
+        first[0] = 2.0
+        try:
+            added = self(input, target, alpha=first) - self(input, target, alpha=ones)
+            alone = self(input[:1], target[:1], alpha=ones[:1]) / (len(target) if self.own_reduction == "mean" else 1)
+        except Exception:
+            return False
+        return added.numel() == 1 and torch.allclose(added, alone.reshape(added.shape))
 
     def default_weights(self, classes=3):
         """The weights ``(C,)`` that the loss applies when no alpha is given, four digits of them."""

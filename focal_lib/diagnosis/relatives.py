@@ -1,13 +1,14 @@
-"""Losses that are no focal loss and no mistake: known relatives, recognised by their numbers."""
+"""Losses that are no focal loss, recognised by their numbers: known relatives, and mistakes of yes-or-no questions."""
 
 import torch
 import torch.nn.functional as F
 
 from .adapter import as_number
-from .cases import rows_of
+from .cases import numbers, rows_of
+from .forms import logit
 from .probing import exponent_of
 
-__all__ = ["relative_of"]
+__all__ = ["mistake_in_the_weights", "mistake_of", "relative_of"]
 
 
 def _focus(p_t, loss, gamma):
@@ -56,6 +57,87 @@ def _references(hot, x, gamma, numbers):
             )
 
 
+def _mistakes(logits, yes, gamma, settings):
+    """(what it is, the fix, loss of each row) of mistakes in yes-or-no questions; logits and answers ``(N, K)``.
+
+    ``settings`` are the loss's own numbers: one may be an alpha for the yeses.
+    """
+    p = logits.sigmoid()
+    p_t = p * yes + (1 - p) * (1 - yes)
+    twice = F.binary_cross_entropy_with_logits(p, yes, reduction="none")
+    right = "p_t = p * target + (1 - p) * (1 - target)"
+    entries = (
+        ("It focuses by p where p_t was meant, so a no counts least where it is most wrong", right, (1 - p) ** gamma),
+        ("It focuses on what is right already: p_t where 1 - p_t was meant", "(1 - p_t) ** gamma.", p_t**gamma),
+        (
+            "A no costs nothing",
+            "Add the other half, -(1 - target) * p ** gamma * log(1 - p).",
+            yes * (1 - p_t) ** gamma,
+        ),
+    )
+    for alpha in (None, *dict.fromkeys([*settings, 0.25, 0.75])):
+        weight = 1.0 if alpha is None else alpha * yes + (1 - alpha) * (1 - yes)
+        for words, fix, factor in entries:
+            yield words, fix, (weight * factor * -p_t.log()).sum(1)
+        words, fix = "Sigmoid twice", "Hand the logits, not the probabilities, to binary_cross_entropy_with_logits."
+        yield words, fix, (weight * (-torch.expm1(-twice)) ** gamma * twice).sum(1)
+
+
+def mistake_of(adapter):
+    """(what it is, the fix, an example) of a loss that is a known mistake of yes-or-no questions; else None.
+
+    It must give that mistake's numbers and gradient, up to a factor.
+    """
+    found = _measured(adapter)
+    if found is None:
+        return None
+    x, hot, alone, batch, slope = found
+    logits, yes = (x, hot) if adapter.only_classes is None else (logit(x)[:, None], hot[:, 1:])
+    if x.shape[1] != 2 and adapter.only_classes is not None:
+        return None
+    for words, fix, expected in _mistakes(logits, yes, adapter.gammas[0], _own_numbers(adapter)):
+        ratio = alone.sum() / expected.detach().sum()
+        (right,) = torch.autograd.grad(ratio * expected.mean(), x, retain_graph=True)
+        if all(
+            torch.allclose(a, b.detach(), rtol=1e-3, atol=1e-6)
+            for a, b in ((alone, ratio * expected), (batch, ratio * expected.mean()), (slope, right))
+        ):
+            right = _yes_or_no(logits.sigmoid(), yes, adapter.gammas[0]).detach() * ratio
+            i = int((alone - right).abs().argmax())
+            example = f"logits {numbers(x[i : i + 1].detach(), 3)}, target [{int(hot[i].argmax())}]"
+            return words, fix, f"{example}: got {numbers(alone[i], 4)}, with p_t it is {numbers(right[i], 4)}"
+    return None
+
+
+def mistake_in_the_weights(adapter):
+    """(what it is, the fix) of a loss that takes other weights than those of the targets; None if it is no such."""
+    if not adapter.takes_weights or adapter.raises or (found := _measured(adapter)) is None:
+        return None
+    x, hot, *_ = found
+    x, target, alpha = x.detach(), hot.argmax(1), adapter.tensor([2.0, 3.0, 5.0, 4.0])[: hot.shape[1]]
+    if len(alpha) != hot.shape[1]:
+        return None
+    try:
+        one, got = (
+            torch.stack([adapter(x[i : i + 1], target[i : i + 1], alpha=a).sum() for i in range(len(x))]).detach()
+            for a in (torch.ones_like(alpha), alpha)
+        )
+    except Exception:
+        return None
+    all_alike = torch.ones_like(one)
+    for words, weights in (
+        ("It takes the weight of the class that is predicted, not of the target", alpha[x.argmax(1)]),
+        ("It takes the first class's weight for every class", alpha[0] * all_alike),
+        ("It takes the last class's weight for every class", alpha[-1] * all_alike),
+        ("It takes the mean of the weights for every class", alpha.mean() * all_alike),
+        ("It divides by the weights", 1 / alpha[target]),
+        ("It takes the square roots of the weights", alpha[target].sqrt()),
+    ):
+        if torch.allclose((got / one).to(weights), weights, rtol=1e-3) and not torch.allclose(got, one):
+            return words, "Multiply each loss by alpha[target]."
+    return None
+
+
 def _key_points(adapter):
     """Whether it divides the sum by the number of positives, as detectors of key points do."""
     x = adapter.tensor([[0, 1], [1, 0], [0, 2], [1, 1], [-1, 1], [0, 0], [2, 1], [0, -1]])
@@ -71,6 +153,33 @@ def _key_points(adapter):
     return "the focal loss of key points: a sum, divided by the number of positives"
 
 
+def _own_numbers(adapter):
+    return [float(v) for v in adapter.numbers_inside() if 0 < v <= 100]
+
+
+def _measured(adapter):
+    """(logits (12, C), one-hot targets, loss of each row alone, of all, gradient), or None where it fails."""
+    c = adapter.only_classes or 3
+    generator = torch.Generator().manual_seed(0)
+    x = (torch.rand(12, c, generator=generator, dtype=torch.float64) * 6 - 3).to(adapter.device, adapter.dtype)
+    x.requires_grad_()
+    target = (torch.arange(12) % c).to(adapter.device)
+    run = adapter.criterion(c, gamma=adapter.known_gamma) if adapter.runs_without_alpha else adapter
+
+    def mean(input, target):
+        value = adapter.as_mean(as_number(run(input, target), adapter.dtype), target)
+        return value.mean()  # with the alpha that it has by default
+
+    try:
+        alone = torch.stack([mean(x[i : i + 1], target[i : i + 1]) for i in range(12)]).detach()
+        batch = mean(x, target)
+        (slope,) = torch.autograd.grad(batch, x)
+    except Exception:
+        return None
+    # Some come back as float32.
+    return x, F.one_hot(target, c).to(x), alone.to(x.dtype), batch.detach().to(x.dtype), slope.to(x.dtype)
+
+
 def relative_of(adapter):
     """Which relative a loss is, in words to follow "It is"; None if it is none that is known here.
 
@@ -81,27 +190,11 @@ def relative_of(adapter):
         return _key_points(adapter)
     if adapter.error is not None or adapter.only_classes not in (None, 3):
         return None
-    generator = torch.Generator().manual_seed(0)
-    x = (torch.rand(12, 3, generator=generator, dtype=torch.float64) * 6 - 3).to(adapter.device, adapter.dtype)
-    x.requires_grad_()
-    target = (torch.arange(12) % 3).to(adapter.device)
-    hot = F.one_hot(target, 3).to(x)
-    numbers = [float(v) for v in adapter.numbers_inside() if 0 < v <= 100]
-    run = adapter.criterion(3, gamma=adapter.known_gamma) if adapter.runs_without_alpha else adapter
-
-    def mean(input, target):
-        value = adapter.as_mean(as_number(run(input, target), adapter.dtype), target)
-        return value.mean()  # with the alpha that it has by default
-
-    try:
-        alone = torch.stack([mean(x[i : i + 1], target[i : i + 1]) for i in range(12)]).detach()
-        batch = mean(x, target)
-        (slope,) = torch.autograd.grad(batch, x)
-        batch = batch.detach()
-    except Exception:
+    if (found := _measured(adapter)) is None:
         return None
-    alone, batch, slope = alone.to(x.dtype), batch.to(x.dtype), slope.to(x.dtype)  # some come back as float32
-    for words, expected in _references(hot, x, adapter.gammas[0], numbers):
+    x, hot, alone, batch, slope = found
+    target = hot.argmax(1)
+    for words, expected in _references(hot, x, adapter.gammas[0], _own_numbers(adapter)):
         ratio = (alone / expected.detach()).reshape(4, 3)
         if torch.allclose(ratio, ratio[:1].expand(4, 3), rtol=1e-3, atol=0) and (ratio > 0).all():
             weighted = (ratio[0][target] * expected).mean()

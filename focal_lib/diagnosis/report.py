@@ -20,6 +20,8 @@ class Diagnosis:
         explained: bug id -> the violated properties it explains.
         nearest: where some violation fits no known bug, the id of the bug that shares some of its numbers.
         relative: which other known loss this is, in words; None if none.
+        mistake: what it does wrong, the fix, an example, and the violated properties that this explains, where it is
+            known and not in the catalogue; else empty.
         conventions: choices that are not faults, in words.
         left: the arguments that stayed at their defaults, so that nothing is known of their other values.
         untested: property name -> why it could not be checked.
@@ -33,6 +35,7 @@ class Diagnosis:
     explained: dict = field(default_factory=dict)
     nearest: str | None = None
     relative: str | None = None
+    mistake: list = field(default_factory=list)
     conventions: list = field(default_factory=list)
     left: list = field(default_factory=list)
     untested: dict = field(default_factory=dict)
@@ -65,14 +68,17 @@ class Diagnosis:
     @property
     def unexplained(self):
         """The violations that no suspect explains, the worst first."""
-        known = {name for names in self.explained.values() for name in names}
+        known = {name for names in [*self.explained.values(), *self.mistake[3:]] for name in names}
         left = [name for name in self.violations if name not in known]
         return sorted(left, key=self._rank)
 
     def _rank(self, name):
         """Order of violations: the worst first, and among these a negative loss, which needs no calculation."""
         negative = name == "lies_between_zero_and_cross_entropy" and ": got -" in self.violations[name]
-        return LEVELS.index(self.levels[name]), name != "is_stateless", not negative
+        # What follows from something that is simpler to see comes late.
+        late = name in ("takes_any_gamma", "is_the_same_for_renamed_classes", "image_equals_its_rows")
+        lasting = name in ("is_stateless", "inputs_are_unchanged")
+        return LEVELS.index(self.levels[name]), not lasting, not negative, late
 
     def as_dict(self):
         """Everything as plain data, for JSON."""
@@ -96,6 +102,8 @@ class Diagnosis:
             return (
                 f"{name}: right{remarks}. All {'other ' * bool(broken)}{tested} properties that could be tested hold."
             )
+        if self.mistake:
+            return f"{name}: {self.verdict}. {self.mistake[0]}."
         first = self.suspects[0] if self.suspects else None
         serious = sorted((n for n in self.violations if self.levels[n] == self.worst), key=self._rank)
         if first and 3 * len(set(serious) & set(self.explained[first])) >= len(serious):
@@ -113,6 +121,9 @@ class Diagnosis:
 
     def causes(self):
         """(what it is, lines, fix) for each suspect, and for what no suspect explains."""
+        if self.mistake:
+            what, fix, example, _names = self.mistake
+            yield what, [f"Shown by: {example}"], fix
         for id in self.suspects if not self.relative else ():
             bug, names = CATALOGUE[id], self.explained[id]
             best = bug.exposed_by if bug.exposed_by in names else names[0]
@@ -128,12 +139,15 @@ class Diagnosis:
             if self.nearest:
                 lines.append(f"Some numbers are those of: {CATALOGUE[self.nearest].title} ({self.nearest}).")
             number = len(self.unexplained)
-            what = "None of the known bugs" if not self.suspects else f"No known bug explains the other {number}"
+            alone = not self.suspects and not self.mistake
+            what = "None of the known bugs" if alone else f"No known bug explains the other {number}"
             yield what, lines, "start from this counter-example."
 
     def _broken(self):
         """(heading, [(name, statement, example)]) of all violations, under what explains them."""
         groups = [(f"{CATALOGUE[id].title}:", self.explained[id]) for id in self.suspects]
+        if self.mistake:
+            groups.insert(0, (f"{self.mistake[0]}:", self.mistake[3]))
         for heading, names in [*groups, ("Explained by no known bug:", self.unexplained)]:
             if names:
                 yield heading, [(f"{n} ({self.levels[n]})", PROPERTIES[n].statement, self.violations[n]) for n in names]

@@ -358,7 +358,8 @@ def _reveal(fix):
         return "There was nothing to mend."
     bugs = [CATALOGUE[id] for id in fix.before.suspects if set(fix.before.explained[id]) & set(fix.must_hold)]
     bugs = [_as_seen_here(bug, fix.exercise.loss) for bug in bugs]
-    return " ".join(f"It was: {bug.title} (exhibit {bug.id} of the bug museum)." for bug in bugs[:2]) or "It is mended."
+    words = [f"It was: {bug.title} (exhibit {bug.id} of the bug museum)." for bug in bugs[:2]]
+    return " ".join(words + [f"It was: {what}." for what in fix.before.mistake[:1]]) or "It is mended."
 
 
 def _as_seen_here(bug, loss):

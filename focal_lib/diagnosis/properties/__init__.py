@@ -1,4 +1,4 @@
-"""What every correct multiclass focal loss satisfies: one named property a function.
+"""What a multiclass focal loss is held to, most of it about being right, some about manners: one function each.
 
 A property gets an ``Adapter`` and a list of cases, from small to large, and raises
 ``Violation`` at the first case that breaks it: the smallest counter-example, in numbers to

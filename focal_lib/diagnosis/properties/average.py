@@ -7,9 +7,9 @@ import itertools
 import torch
 
 from ..adapter import Untestable
-from ..cases import Violation, expect, gradient, need, numbers, total, with_weights
+from ..cases import Violation, expect, gradient, make_cases, need, numbers, total, with_weights
 from ..forms import COLUMN, ONE_LOGIT
-from .registry import a_property
+from .registry import a_property, without_numbers
 
 __all__ = [
     "alpha_scales_its_class",
@@ -93,6 +93,8 @@ def default_is_unweighted(loss, cases):
     need(loss, "alpha")
     if not loss.runs_without_alpha:
         raise Untestable("it does not run without alpha")
+    if loss.default_classes:
+        cases = make_cases(0, loss.dtype, loss.device, loss.default_classes)
     for case in [] if loss.no_weights is loss.OMIT else cases:
         got = loss.criterion(case.input.shape[1])(case.input.clone(), case.target.clone())
         ones = loss.criterion(case.input.shape[1], alpha=loss.unweighted(case.input.shape[1]))
@@ -114,12 +116,27 @@ def alpha_scales_its_class(loss, cases):
             k = int(case.target[0])
             doubled, of_class_k = case.alpha.clone(), case.target == k
             doubled[k] *= 2
-            before, after = (summed(case.input, case.target, alpha) for alpha in (case.alpha, doubled))
-            added = summed(case.input[of_class_k], case.target[of_class_k], case.alpha)
+            try:
+                before, after = (summed(case.input, case.target, alpha) for alpha in (case.alpha, doubled))
+                added = summed(case.input[of_class_k], case.target[of_class_k], case.alpha)
+            except RuntimeError as error:
+                kind, text = type(error).__name__, str(error).strip().split("\n")[0]
+                example = f"{case}, weights {numbers(case.alpha)}: it raised {kind}: {text}"
+                raise Violation(example, (kind, without_numbers(text)), _idle(loss)) from error
             how = "" if reduction == "mean" else f"reduction {reduction}, "
             setting = f"{case}: {how}the summed loss after weights {numbers(case.alpha)} became {numbers(doubled)}"
             why = f"{numbers(before)} before, plus {numbers(added)} of class {k}"
-            expect(loss, after, before + added, setting, why)
+            try:
+                expect(loss, after, before + added, setting, why)
+            except Violation as violation:
+                got = violation.got if reduction == "mean" else (reduction, *violation.got)
+                raise Violation(violation.example, got, _idle(loss)) from None
+
+
+def _idle(loss):
+    """The level of a fault in the weights of a loss whose alpha weights nothing by default; None for the usual one."""
+    default = loss.alpha_by_default
+    return "fragile" if isinstance(default, (int, float)) and default == 1 else None
 
 
 @a_property("An alpha with too many or too few weights is refused.", "weights", level="manners")
@@ -156,19 +173,29 @@ def image_equals_its_rows(loss, cases):
     setting = f"logits of shape (2, {c}, 2, 2) whose pixels are the rows {numbers(rows)}, target {target.tolist()}"
     try:
         expect(loss, got, expected, setting, "the rows")
+        expect(loss, slope, right.movedim(-1, 1), f"{setting}: the gradient", "the rows")
     except Violation as violation:
         violation.level = None if _is_for_maps(loss) else "fragile"
         raise
-    expect(loss, slope, right.movedim(-1, 1), f"{setting}: the gradient", "the rows")
+
+
+def _names_in(function, depth=3):
+    """The names in the code of a function and of what it calls of the same file."""
+    code, space = getattr(function, "__code__", None), getattr(function, "__globals__", {})
+    names = set(code.co_names if code else ())
+    for called in [space[name] for name in names if name in space] if depth else ():
+        for part in (called, getattr(called, "forward", None), getattr(called, "backward", None)):
+            if getattr(part, "__globals__", None) is space:
+                names |= _names_in(part, depth - 1)
+    return names
 
 
 def _is_for_maps(loss):
     """Whether its code does anything about more than two dimensions; else it was written for (N, C) alone.
 
-    A function that only calls another one does not tell.
+    Code that only calls what is not to be seen does not tell.
     """
-    code = getattr(getattr(loss.loss, "forward", loss.loss), "__code__", None)
-    names = set(code.co_names if code else ())
+    names = _names_in(getattr(loss.loss, "forward", loss.loss))
     computes = names & {"softmax", "log_softmax", "gather", "one_hot", "exp", "log"}
     about = names & {"dim", "ndim", "permute", "transpose", "movedim", "view", "reshape", "flatten"}
     return bool(about) or not computes

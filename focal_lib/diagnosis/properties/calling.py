@@ -1,12 +1,14 @@
 """How a loss is called, and how it treats its caller."""
 
+import contextlib
 import copy
 
 import torch
 from torch import nn
 
 from ..adapter import Untestable
-from ..cases import Violation, expect, expect_finite, numbers, weights, with_weights
+from ..cases import Violation, expect, expect_finite, gradient, make_cases, numbers, weights, with_weights
+from ..settings import changed, hushed, reset, switches
 from .registry import a_property
 
 __all__ = [
@@ -22,16 +24,22 @@ __all__ = [
 
 @a_property("Called with nothing but logits and targets, the loss returns a finite tensor to differentiate.", "calling")
 def runs_with_defaults(loss, cases):
+    if loss.default_classes:
+        cases = make_cases(0, loss.dtype, loss.device, loss.default_classes)
     case = cases[2]
     c = case.input.shape[1]
-    value = loss.criterion(c, loss.unweighted(c) if loss.needs_alpha else None)(
-        case.input.clone().requires_grad_(), case.target.clone()
-    )
+    input = case.input.clone().requires_grad_()
+    value = loss.criterion(c, loss.unweighted(c) if loss.needs_alpha else None)(input, case.target.clone())
     if not isinstance(value, torch.Tensor):
         raise Violation(f"{case}: it returned {type(value).__name__}, not a tensor", (type(value).__name__,))
     expect_finite({"loss": value}, str(case))
     if not value.requires_grad:
         raise Violation(f"{case}: the result has no gradient graph, so nothing can learn from it", ("no graph",))
+    slope = input
+    with contextlib.suppress(Exception):  # a backward pass that fails is for the properties of the gradient
+        (slope,) = torch.autograd.grad(value.sum(), input, allow_unused=True)
+    if slope is None:
+        raise Violation(f"{case}: the gradient does not reach the logits: the graph was cut", ("cut graph",))
 
 
 @a_property("Targets are class indices.", "calling", level="manners")
@@ -43,13 +51,15 @@ def takes_class_indices(loss, cases):
 
 @a_property("The loss prints nothing.", "care", level="manners")
 def prints_nothing(loss, cases):
-    loss(cases[0].input, cases[0].target)
-    if loss.printed:
-        raise Violation(f"it printed {loss.printed.strip().splitlines()[0][:60]!r}", ("printed",))
+    with hushed() as said:
+        gradient(loss, cases[0].input, cases[0].target)
+    if text := (loss.printed + said.text).strip():
+        raise Violation(f"it printed {text.splitlines()[0][:60]!r}", ("printed",))
 
 
-@a_property("Logits, targets and weights are left as they were.", "care")
+@a_property("Logits, targets, weights and the settings of torch are left as they were.", "care")
 def inputs_are_unchanged(loss, cases):
+    settings = switches()
     for case in cases[1:3]:
         ignore = -100 if "ignore_index" in loss.settable else None
         before = {"logits": case.input.clone(), "targets": case.target.clone(), "weights": case.alpha.clone()}
@@ -65,6 +75,17 @@ def inputs_are_unchanged(loss, cases):
             if not torch.equal(before[name], after[name]):
                 example = f"the {name} {numbers(before[name])} came back as {numbers(after[name])}"
                 raise Violation(example, tuple(after[name].flatten().tolist()))
+    case = cases[1]
+
+    def call():
+        loss.criterion(case.input.shape[1], loss.unweighted(case.input.shape[1]))(case.input.clone(), case.target)
+
+    for what, (before, after) in changed(settings).items():
+        level = "wrong" if what == "grad mode" else "manners"  # without it, nothing learns from here on
+        raise Violation(f"{what} was {before} before the call and is {after} after it", (what,), level)
+    if whose := reset(call):
+        example = f"it resets the random numbers of {' and '.join(whose)}: after every call the same ones come"
+        raise Violation(example, ("random numbers",), "manners")
 
 
 @a_property("The same call gives the same number, whatever was called in between.", "care")

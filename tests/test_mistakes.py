@@ -1,0 +1,225 @@
+"""diagnose(): causes that are in no catalogue, what a loss does to its caller's settings, and rare forms."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from focal_lib import diagnose, focal_loss
+from focal_lib.bugs import CATALOGUE
+from focal_lib.diagnosis.suspects import _bug_result_of
+
+
+def rows(input, target, gamma=2.0):
+    return focal_loss(input, target, gamma=gamma, reduction="none")
+
+
+def bce(logits, yes):
+    return F.binary_cross_entropy_with_logits(logits, yes.to(logits), reduction="none")
+
+
+# --- causes that are in no catalogue -------------------------------------------------------------------------------
+
+
+def p_for_p_t(logits, targets, alpha=0.25, gamma=2.0):
+    targets = targets.to(logits)
+    side = alpha * targets + (1 - alpha) * (1 - targets)
+    return (side * (1 - logits.sigmoid()) ** gamma * bce(logits, targets)).mean()
+
+
+def p_for_p_t_in_one_column(logits, targets, gamma=2.0):
+    if logits.shape[1:] != (1,):
+        raise ValueError("one column, please")
+    return ((1 - logits.sigmoid()) ** gamma * bce(logits, targets)).mean()
+
+
+def yeses_only(logits, targets, gamma=2.0):
+    p = logits.sigmoid()
+    return -(targets * (1 - p) ** gamma * p.log()).mean()
+
+
+def sigmoid_twice(logits, targets, gamma=2.0):
+    ce = bce(logits.sigmoid(), targets)
+    return ((1 - torch.exp(-ce)) ** gamma * ce).mean()
+
+
+def weight_of_the_guess(input, target, alpha=None, gamma=2.0):
+    loss = rows(input, target, gamma)
+    return loss.mean() if alpha is None else (alpha[input.argmax(1)] * loss).mean()
+
+
+def first_weight(input, target, alpha=None, gamma=2.0):
+    loss = rows(input, target, gamma)
+    return loss.mean() if alpha is None else (alpha[0] * loss).mean()
+
+
+@pytest.mark.parametrize(
+    ("loss", "cause"),
+    [
+        (p_for_p_t, "It focuses by p where p_t was meant"),
+        (p_for_p_t_in_one_column, "It focuses by p where p_t was meant"),
+        (yeses_only, "A no costs nothing"),
+        (sigmoid_twice, "Sigmoid twice"),
+        (weight_of_the_guess, "It takes the weight of the class that is predicted"),
+        (first_weight, "It takes the first class's weight for every class"),
+    ],
+)
+def test_the_cause_is_told_and_no_other(loss, cause):
+    diagnosis = diagnose(loss)
+    assert diagnosis.verdict == "faulty", diagnosis
+    assert diagnosis.headline.startswith(f"{loss.__name__}: faulty. {cause}")
+    assert not [id for id in diagnosis.suspects if "wrong" in {diagnosis.levels[n] for n in diagnosis.explained[id]}]
+    (what, lines, fix), *_ = diagnosis.causes()
+    assert what.startswith(cause) and lines[0].startswith("Shown by: ") and fix
+    assert "None of the known bugs" not in str(diagnosis)
+
+
+def sum_over_the_weights(input, target, alpha=None, gamma=2.0, reduction="mean"):
+    weight = torch.ones_like(input[0]) if alpha is None else alpha
+    loss = weight[target] * rows(input, target, gamma)
+    return {"none": loss, "mean": loss.mean(), "sum": loss.sum() / weight[target].sum()}[reduction]
+
+
+def test_numbers_that_agree_once_name_no_bug():
+    diagnosis = diagnose(sum_over_the_weights)  # on one row as if the weights were not used
+    assert diagnosis.verdict == "faulty" and "alpha_unused" not in diagnosis.suspects
+
+
+# --- the caller's settings -----------------------------------------------------------------------------------------
+
+
+def seeds(input, target, gamma=2.0):
+    torch.manual_seed(0)
+    return focal_loss(input, target, gamma=gamma)
+
+
+def turns_gradients_off(input, target, gamma=2.0):
+    loss = focal_loss(input, target, gamma=gamma)
+    torch.set_grad_enabled(False)
+    return loss
+
+
+def looks_for_anomalies(input, target, gamma=2.0):
+    torch.autograd.set_detect_anomaly(True)
+    return focal_loss(input, target, gamma=gamma)
+
+
+@pytest.mark.parametrize(
+    ("loss", "verdict", "words"),
+    [
+        (seeds, "right", "it resets the random numbers of torch"),
+        (turns_gradients_off, "faulty", "grad mode was True before the call and is False after it"),
+        (looks_for_anomalies, "right", "anomaly detection was False"),
+    ],
+)
+def test_settings_are_the_callers(loss, verdict, words):
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    diagnosis = diagnose(loss)
+    assert diagnosis.verdict == verdict, diagnosis
+    assert words in diagnosis.violations["inputs_are_unchanged"]
+    assert torch.is_grad_enabled() and not torch.is_anomaly_enabled()
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_what_a_backward_pass_prints_is_a_remark(capsys):
+    def says_its_gradient(input, target, gamma=2.0):
+        if input.requires_grad:
+            input.register_hook(print)
+        return focal_loss(input, target, gamma=gamma)
+
+    assert list(diagnose(says_its_gradient).violations) == ["prints_nothing"]
+    assert capsys.readouterr().out == ""
+
+
+def test_a_cut_graph_is_told():
+    def copies(input, target, gamma=2.0):
+        return focal_loss(torch.tensor(input.tolist(), requires_grad=True), target, gamma=gamma)
+
+    assert "the gradient does not reach the logits" in diagnose(copies).violations["runs_with_defaults"]
+
+
+# --- forms ---------------------------------------------------------------------------------------------------------
+
+
+def weights_of_two(input, target, alpha=(0.25, 0.75), gamma=2.0):
+    return (input.new_tensor(alpha)[target] * rows(input, target, gamma)).mean()
+
+
+def maps_with_classes_last(input, target, gamma=2.0):
+    n, h, w, c = input.shape
+    return focal_loss(input.reshape(n * h * w, c), target.reshape(-1), gamma=gamma)
+
+
+def by_the_difference(input, target, gamma=2.0):
+    margin = torch.where(target == 1, input[:, 1] - input[:, 0], input[:, 0] - input[:, 1])
+    ce = F.softplus(-margin)
+    return ((-torch.expm1(-ce.clamp_min(1e-30))) ** gamma * ce).mean()
+
+
+class ByName(nn.Module):
+    def __init__(self, *, gamma=2.0):
+        super().__init__()
+        self.gamma = gamma
+
+    def forward(self, *, logits, labels):
+        return focal_loss(logits, labels, gamma=self.gamma)
+
+
+def weights_of_rows(input, target, weight=None, gamma=2.0):
+    loss = rows(input, target, gamma)
+    return (loss if weight is None else loss * weight).mean()
+
+
+class Rows(torch.autograd.Function):
+    """For logits (N, C) and no others."""
+
+    @staticmethod
+    def forward(ctx, input, target):
+        ctx.save_for_backward(input, target)
+        return focal_loss(input, target, reduction="none")
+
+    @staticmethod
+    def backward(ctx, grad):
+        input, target = ctx.saved_tensors
+        p = input.softmax(1)
+        p_t = p.gather(1, target[:, None])
+        p = p.clone()
+        p[torch.arange(len(target)), target] -= 1
+        return grad[:, None] * ((1 - p_t) ** 2 - 2 * p_t * (1 - p_t) * p_t.log()) * p, None
+
+
+def own_backward(input, target, reduction="mean"):
+    loss = Rows.apply(input, target)
+    return loss.mean() if reduction == "mean" else loss.sum() if reduction == "sum" else loss
+
+
+@pytest.mark.parametrize(
+    ("loss", "verdicts"),
+    [
+        (weights_of_two, {"right"}),
+        (maps_with_classes_last, {"right"}),
+        (by_the_difference, {"right"}),
+        (ByName, {"right"}),
+        (weights_of_rows, {"right"}),
+        (own_backward, {"right", "fragile"}),
+    ],
+)
+def test_a_right_loss_in_a_rare_form_is_not_faulty(loss, verdicts):
+    diagnosis = diagnose(loss)
+    assert diagnosis.verdict in verdicts, diagnosis
+
+
+def test_one_alpha_for_all_is_fragile_where_it_is_1_by_default():
+    def scaled(input, target, alpha=1, gamma=2.0):
+        return (alpha * rows(input, target, gamma)).mean()
+
+    diagnosis = diagnose(scaled)
+    assert diagnosis.verdict == "fragile" and diagnosis.suspects[0] == "scalar_alpha"
+
+
+def test_a_loss_that_turns_gradients_off_spoils_no_later_diagnosis():
+    _bug_result_of.cache_clear()
+    diagnose(turns_gradients_off)
+    assert diagnose(CATALOGUE["scalar_alpha"].loss).suspects[0] == "scalar_alpha"
