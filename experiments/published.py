@@ -51,7 +51,7 @@ PUBLISHED = [
         "keras",
         "CategoricalFocalCrossentropy (torch backend)",
         peers.keras,
-        "Clips p_t at 1e-7, as Keras does where it takes probabilities: the worst mistakes get no gradient. Values are exact.",
+        "Clips p_t at 1e-7, as Keras clips probabilities: the worst mistakes get no gradient. Values are exact.",
     ),
     (
         "focal-loss-torch",
