@@ -16,6 +16,7 @@ from ..diagnosis.properties import PROPERTIES
 from ..losses import focal_loss, plain_focal_loss, sigmoid_focal_loss
 from .calling import with_names
 from .feedback import Feedback, not_yet
+from .originals import code_of
 from .outcomes import SETTINGS, buildable, difference_of, names_of, outcome_of, where_they_differ
 from .reading import is_none
 
@@ -367,10 +368,3 @@ def _as_seen_here(bug, loss):
     own, theirs = ({p.name for p in parameters_of(f)[2:]} for f in (loss, bug.loss))
     simpler = [other for other in CATALOGUE.values() if other is not bug and bug.title.startswith(other.title)]
     return simpler[0] if simpler and not theirs <= own else bug
-
-
-def code_of(loss):
-    """What a function, or each method of a class, is made of; without its name, which an edit of the code keeps."""
-    methods = vars(loss).values() if inspect.isclass(loss) else [loss]
-    known = [(m, m.__code__) for m in methods if inspect.isfunction(m)]
-    return [(str(inspect.signature(m)), code.co_code, code.co_consts, code.co_names) for m, code in known]

@@ -10,7 +10,7 @@ import torch
 
 from .outcomes import names_of, outcome_of
 
-__all__ = ["ORIGINALS", "behaviour", "is_original"]
+__all__ = ["ORIGINALS", "behaviour", "code_of", "is_original"]
 
 LOGITS = [[2.0, 0.5, -1.0], [-1.0, 1.5, 0.0], [50.0, 0.0, 0.0], [0.5, 0.0, 1.0]]
 LABELS = [0, 2, 0, 1]
@@ -71,3 +71,23 @@ def _close(a, b):
     if a is None or b is None:
         return a is b
     return (a != a and b != b) or abs(a - b) <= 1e-3 * max(1.0, abs(b))
+
+
+def code_of(loss):
+    """What a function, or each method of a class, is made of; without its name, which an edit of the code keeps.
+
+    The name of an ``autograd.Function`` that it calls is left out as well: what that is made of stands for it.
+    """
+    methods = vars(loss).values() if inspect.isclass(loss) else [loss]
+    methods = [m for m in (getattr(m, "__func__", m) for m in methods) if inspect.isfunction(m)]
+    known = [(m, m.__code__) for m in methods]
+    return [
+        (str(inspect.signature(m)), code.co_code, code.co_consts, [_stands_for(m, name) for name in code.co_names])
+        for m, code in known
+    ]
+
+
+def _stands_for(function, name):
+    called = function.__globals__.get(name)
+    own = inspect.isclass(called) and issubclass(called, torch.autograd.Function)
+    return code_of(called) if own else name
