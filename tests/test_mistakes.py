@@ -143,8 +143,9 @@ def test_a_cut_graph_is_told():
 # --- forms ---------------------------------------------------------------------------------------------------------
 
 
-def weights_of_two(input, target, alpha=(0.25, 0.75), gamma=2.0):
-    return (input.new_tensor(alpha)[target] * rows(input, target, gamma)).mean()
+def weights_of_two(input, target, alpha=(0.25, 0.75), gamma=2.0, reduction="mean"):
+    loss = input.new_tensor(alpha)[target] * rows(input, target, gamma)
+    return {"none": loss, "sum": loss.sum(), "mean": loss.mean()}[reduction]
 
 
 def maps_with_classes_last(input, target, gamma=2.0):
