@@ -74,6 +74,19 @@ def test_the_cause_is_told_and_no_other(loss, cause):
     assert "None of the known bugs" not in str(diagnosis)
 
 
+def one_p_t_and_mean_of_the_weights(input, target, alpha=1, gamma=2.0):
+    ce = F.cross_entropy(input, target)
+    return torch.mean(alpha * (1 - torch.exp(-ce)) ** gamma * ce)
+
+
+def test_what_explains_more_comes_first():
+    """A bug of the catalogue breaks most of the promises here, the weights' mean one more."""
+    diagnosis = diagnose(one_p_t_and_mean_of_the_weights)
+    first, *rest = [what for what, _lines, _fix in diagnosis.causes()]
+    assert first.startswith("One p_t for the whole batch") and "One p_t for the whole batch" in diagnosis.headline
+    assert "It takes the mean of the weights for every class" in rest
+
+
 def sum_over_the_weights(input, target, alpha=None, gamma=2.0, reduction="mean"):
     weight = torch.ones_like(input[0]) if alpha is None else alpha
     loss = weight[target] * rows(input, target, gamma)

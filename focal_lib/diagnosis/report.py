@@ -66,6 +66,13 @@ class Diagnosis:
         return self.verdict not in ("another loss", "could not test") and self.worst not in failing
 
     @property
+    def _mistake_first(self):
+        """Whether the report opens with the mistake: unless a bug of the catalogue explains more of what is broken."""
+        return bool(self.mistake) and not (
+            self.suspects and len(self.explained[self.suspects[0]]) > len(self.mistake[3])
+        )
+
+    @property
     def unexplained(self):
         """The violations that no suspect explains, the worst first."""
         known = {name for names in [*self.explained.values(), *self.mistake[3:]] for name in names}
@@ -102,7 +109,7 @@ class Diagnosis:
             return (
                 f"{name}: right{remarks}. All {'other ' * bool(broken)}{tested} properties that could be tested hold."
             )
-        if self.mistake:
+        if self._mistake_first:
             return f"{name}: {self.verdict}. {self.mistake[0]}."
         first = self.suspects[0] if self.suspects else None
         serious = sorted((n for n in self.violations if self.levels[n] == self.worst), key=self._rank)
@@ -121,9 +128,9 @@ class Diagnosis:
 
     def causes(self):
         """(what it is, lines, fix) for each suspect, and for what no suspect explains."""
-        if self.mistake:
-            what, fix, example, _names = self.mistake
-            yield what, [f"Shown by: {example}"], fix
+        mistake = [(self.mistake[0], [f"Shown by: {self.mistake[2]}"], self.mistake[1])] if self.mistake else []
+        if self._mistake_first:
+            yield from mistake
         for id in self.suspects if not self.relative else ():
             bug, names = CATALOGUE[id], self.explained[id]
             best = bug.exposed_by if bug.exposed_by in names else names[0]
@@ -133,6 +140,8 @@ class Diagnosis:
                 f"Hidden, because: {bug.hides}",
             ]
             yield f"{bug.title} ({id})", lines, bug.fix
+        if not self._mistake_first:
+            yield from mistake
         if self.unexplained and not self.relative:
             name = self.unexplained[0]
             lines = [f"{PROPERTIES[name].statement} {self.violations[name]}"]
@@ -147,7 +156,7 @@ class Diagnosis:
         """(heading, [(name, statement, example)]) of all violations, under what explains them."""
         groups = [(f"{CATALOGUE[id].title}:", self.explained[id]) for id in self.suspects]
         if self.mistake:
-            groups.insert(0, (f"{self.mistake[0]}:", self.mistake[3]))
+            groups.insert(0 if self._mistake_first else len(groups), (f"{self.mistake[0]}:", self.mistake[3]))
         for heading, names in [*groups, ("Explained by no known bug:", self.unexplained)]:
             if names:
                 yield heading, [(f"{n} ({self.levels[n]})", PROPERTIES[n].statement, self.violations[n]) for n in names]
