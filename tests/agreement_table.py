@@ -1,5 +1,9 @@
 """Writes book/bench/agreement.md: on what tests/test_small_torch.py holds the page's torch to the real one."""
 
+import sys
+from pathlib import Path
+
+sys.path.extend([str(Path(__file__).parent.parent / folder) for folder in ("tools", "grading", "")])
 import on_a_torch
 from exercise_notebooks import MASTERS, ROOT, STUDENTS
 from small_torch_calls import BINARY, CALLS, PRINTED, REDUCTIONS, STATEMENTS, UNARY

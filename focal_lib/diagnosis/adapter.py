@@ -68,8 +68,9 @@ class Adapter(Probing):
         else:
             at_call = parameters_of(getattr(self.loss, "forward", self.loss))
         self.of_a_trainer = [p.name for p in at_call[:2]] == ["model", "inputs"]
-        # Arguments that may only be given by name.
-        self.pair_names = [p.name for p in at_call[:2] if p.kind is p.KEYWORD_ONLY]
+        # Logits and targets that may only be given by name.
+        settings = {name for names in NAMES.values() for name in names}
+        self.pair_names = [p.name for p in at_call[:2] if p.kind is p.KEYWORD_ONLY and p.name not in settings]
         self.target_first = bool(at_call) and at_call[0].name in TARGET_NAMES
         self.build_names = {p.name for p in at_build}
         known = [p for p in at_call[2:] + at_build if p.name not in self.filled and p.kind not in (2, 4)]  # no *args
