@@ -42,6 +42,16 @@ def open_page(chromium, site):
         context.close()
 
 
+@pytest.fixture(scope="session")
+def check_page(chromium, site):
+    """The page that checks a loss, for tests that write one and press Check: Python is loaded for the first only."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    page = PlaywrightPage(context)
+    page.open(f"{site}/book/check.html")
+    yield page
+    context.close()
+
+
 @pytest.fixture(scope="module", params=["chromium", "firefox", "webkit"])
 def engine_page(request):
     """A page of each of the three engines."""

@@ -85,14 +85,13 @@ def test_an_exercise_is_solved_on_its_page(engine_page, address):
     assert engine_page.troubles == []
 
 
-def test_an_endless_loop_is_stopped(open_page):
-    page = open_page(CHECK)
-    write(page, "while True:\n    pass\n")
-    answer, _ = press(page, "#check-bench")
+def test_an_endless_loop_is_stopped(check_page):
+    write(check_page, "while True:\n    pass\n")
+    answer, _ = press(check_page, "#check-bench")
     assert re.search(r"longer than \d\d s, and was stopped", answer)  # 10 s, or 3 times what Python took to start
-    write(page, "def loss(input, target):\n    return F.cross_entropy(input, target)\n")
-    assert "cross-entropy, without a focus" in press(page, "#check-bench")[0]
-    assert page.troubles == []
+    write(check_page, "def loss(input, target):\n    return F.cross_entropy(input, target)\n")
+    assert "cross-entropy, without a focus" in press(check_page, "#check-bench")[0]
+    assert check_page.troubles == []
 
 
 REFUSED = {
@@ -110,22 +109,20 @@ REFUSED = {
 }
 
 
-def test_bad_input_gets_one_sentence(open_page):
-    page = open_page(CHECK)
+def test_bad_input_gets_one_sentence(check_page):
     for text, words in REFUSED.items():
-        write(page, text)
-        press(page, "#check-bench")
-        said = page.run("return document.querySelector('.bench-refused')?.textContent ?? 'nothing refused'")
+        write(check_page, text)
+        press(check_page, "#check-bench")
+        said = check_page.run("return document.querySelector('.bench-refused')?.textContent ?? 'nothing refused'")
         assert words in said and said.count(". ") <= 1 and len(said) < 200, (text[:40], said)
-        assert page.run("return document.querySelector('#check-bench textarea').value") == text  # nothing is lost
-    assert page.troubles == []
+        assert check_page.run("return document.querySelector('#check-bench textarea').value") == text  # nothing is lost
+    assert check_page.troubles == []
 
 
-def test_two_losses_are_told_apart(open_page):
-    page = open_page(CHECK)
-    write(page, "def first_loss(input, target):\n    return F.cross_entropy(input, target)\n\n\n"
+def test_two_losses_are_told_apart(check_page):
+    write(check_page, "def first_loss(input, target):\n    return F.cross_entropy(input, target)\n\n\n"
                 "def focal(input, target):\n    return F.cross_entropy(input, target)\n")  # fmt: skip
-    answer, _ = press(page, "#check-bench")
+    answer, _ = press(check_page, "#check-bench")
     assert "This is about focal. Also in your code:" in answer and "first_loss" in answer
 
 

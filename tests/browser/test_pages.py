@@ -87,17 +87,6 @@ def test_axe_finds_what_it_should(open_page):
     assert {html[:3] for rule, html in found if rule == "color-contrast"} >= {"<p ", "<sp"}
 
 
-@pytest.mark.parametrize("page", pages())
-def test_narrowest_phone_and_no_dead_control(open_page, page):
-    """At 320 px nothing sticks out; no control could be moved in vain. (Wall and bench have tests of their own.)"""
-    opened = open_page(page, viewport={"width": 320, "height": 700})
-    assert opened.run("return document.documentElement.scrollWidth") <= 320
-    stray = opened.page.locator("article :is(input, select, textarea):not(.live *, .wall-filter *, .bench *)")
-    assert stray.count() == 0
-    for note in opened.page.locator(".needs-python").all():
-        assert note.get_by_role("link", name="Run it live").get_attribute("href").startswith("https://colab.")
-
-
 @pytest.mark.parametrize("page", ["notebooks/09_detection", "book/speed"])
 def test_a_wide_figure_scrolls_on_a_phone_and_opens_alone(open_page, page):
     opened = open_page(page, viewport=PHONE)
