@@ -27,6 +27,7 @@ LIBRARY += ["lab/__init__", "lab/data", "lab/training"]
 MEMORY = 384 << 20  # bytes that Python may take in a page; then it raises MemoryError
 CHUNK = 700_000  # base64 letters in one script: as many steps has the progress bar
 CHECK_PAGE, TRAINING_PAGE, LIST_PAGE = "book/check", "notebooks/05_training", "book/exercises"
+WELCOME_PAGE = "book/index"  # where the five lines of its view can be mended
 SITES = ("html", "dirhtml")  # an e-book runs no Python
 # Parts of Python's library that no loss needs.
 LEFT_OUT = re.compile(
@@ -222,12 +223,15 @@ def place(app, pagename, templatename, context, doctree):
         app.add_js_file("bench-list.js", loading_method="defer")
         return
     exercise = app.builder.name in SITES and re.fullmatch(r"notebooks/exercises/\w+", pagename)
-    if not (exercise or (app.builder.name in SITES and pagename in (CHECK_PAGE, TRAINING_PAGE))):
+    if not (exercise or (app.builder.name in SITES and pagename in (CHECK_PAGE, TRAINING_PAGE, WELCOME_PAGE))):
         return
     if pagename == TRAINING_PAGE:
         names = ("engine", "train")
     else:
-        data = exercise_of(notebook(app, pagename)["cells"]) if exercise else {"examples": examples()}
+        if exercise:
+            data = exercise_of(notebook(app, pagename)["cells"])
+        else:
+            data = {"start": five_lines()} if pagename == WELCOME_PAGE else {"examples": examples()}
         data["slug"] = pagename.rsplit("/", 1)[1]
         text = json.dumps(data).replace("</", "<\\/")
         app.add_js_file(None, body=text, type="application/json", id="bench-data")
@@ -238,6 +242,12 @@ def place(app, pagename, templatename, context, doctree):
     context["metatags"] = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">' + context.get(
         "metatags", ""
     )
+
+
+def five_lines():
+    """The code that the welcome page's view shows, as people copy it."""
+    facts = json.loads((ROOT / "book" / "views" / "FiveLines.json").read_text())["state"]["_facts"]
+    return facts["code"].replace("{}", facts["lines"][0]) + "\n"
 
 
 def published():

@@ -1,12 +1,13 @@
 // "Is your focal loss right?": paste, choose or drop code, press Check, read the report. Nothing leaves the page.
+// The welcome page starts with its five lines, and has no examples.
 "use strict";
 
 (() => {
   const { ask, data, editor, element, statusLine, whenUsed } = focalBench;
   const place = document.getElementById("check-bench");
   if (!place) return;
-  const examples = data().examples;
-  const edit = editor("", "Your focal loss, in Python", "focal-bench:check");
+  const { examples, start = "", slug } = data();
+  const edit = editor(start, "Your focal loss, in Python", `focal-bench:${slug}`);
   const report = element("div", { class: "bench-report", "aria-live": "polite", tabindex: "-1" });
   const others = element("div", { class: "bench-choices", hidden: true });
   const go = element("button", { type: "button", class: "bench-go", onclick: () => check() }, "Check");
@@ -54,13 +55,17 @@
     edit.write(text);
     say(`${file.name} is in the editor. Press Check.`);
   }
-  const file = element("input", { type: "file", accept: ".py,.txt,text/x-python,text/plain", id: "bench-file",
-    onchange: () => read(file.files[0]) });
-  const choice = element("select", { id: "bench-example", onchange: () => {
-    if (choice.value) edit.write(examples[choice.value][1]);
-    if (choice.value) say("The example is in the editor. Press Check.");
-    choice.value = "";
-  } }, element("option", { value: "" }, "choose …"), ...examples.map(([title], i) => element("option", { value: i }, title)));
+  function choices() {
+    const file = element("input", { type: "file", accept: ".py,.txt,text/x-python,text/plain", id: "bench-file",
+      onchange: () => read(file.files[0]) });
+    const choice = element("select", { id: "bench-example", onchange: () => {
+      if (choice.value) edit.write(examples[choice.value][1]);
+      if (choice.value) say("The example is in the editor. Press Check.");
+      choice.value = "";
+    } }, element("option", { value: "" }, "choose …"), ...examples.map(([title], i) => element("option", { value: i }, title)));
+    return element("p", { class: "bench-row" }, element("label", { for: "bench-example" }, "Example: "), choice, " ",
+      element("label", { for: "bench-file" }, "or a file: "), file);
+  }
   edit.area.addEventListener("dragover", (event) => event.preventDefault());
   edit.area.addEventListener("drop", (event) => {
     if (event.dataTransfer.files.length) { event.preventDefault(); read(event.dataTransfer.files[0]); }
@@ -80,14 +85,12 @@
       say("The link is in the address bar. It carries your code behind the #, which browsers send to nobody.");
     }
   } }, "Link to this code");
-  edit.tools.append(link);
-  place.replaceChildren(
-    element("p", { class: "bench-row" }, element("label", { for: "bench-example" }, "Example: "), choice, " ",
-      element("label", { for: "bench-file" }, "or a file: "), file),
+  if (examples) edit.tools.append(link);
+  place.replaceChildren(...(examples ? [choices()] : []),
     edit.box, element("p", { class: "bench-row" }, go), statusLine(), others, report);
   whenUsed(place);
 
-  const linked = location.hash.match(/^#code=([\w-]+)$/);
+  const linked = examples && location.hash.match(/^#code=([\w-]+)$/);
   if (linked) {
     try {
       const letters = atob(linked[1].replaceAll("-", "+").replaceAll("_", "/"));

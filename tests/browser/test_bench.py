@@ -85,6 +85,24 @@ def test_an_exercise_is_solved_on_its_page(engine_page, address):
     assert engine_page.troubles == []
 
 
+def test_the_five_lines_are_mended_on_the_welcome_page(chromium, site):
+    context = chromium.new_context(viewport={"width": 390, "height": 844})
+    page = PlaywrightPage(context)
+    page.open(f"{site}/book/index.html")
+    code = page.run("return document.querySelector('#check-bench textarea').value")
+    shown = page.run("return document.querySelector('.live-view.FiveLines pre').textContent")
+    assert code.split() == shown.split()
+    answer, _ = press(page, "#check-bench")
+    assert "focal_loss: faulty. One p_t for the whole batch" in answer and "NaN gradients below gamma = 1" in answer
+    half = code.replace("nn.CrossEntropyLoss()", 'nn.CrossEntropyLoss(reduction="none")')
+    write(page, half)
+    assert "focal_loss: fragile. NaN gradients below gamma = 1" in press(page, "#check-bench")[0]
+    write(page, half.replace("(1 - p_t)", "(-torch.expm1(-ce.clamp_min(1e-30)))"))
+    assert "focal_loss: right" in press(page, "#check-bench")[0]
+    assert page.troubles == []
+    context.close()
+
+
 def test_an_endless_loop_is_stopped(check_page):
     write(check_page, "while True:\n    pass\n")
     answer, _ = press(check_page, "#check-bench")
@@ -206,7 +224,7 @@ def test_no_solution_is_shipped():
 
 
 def test_pages_without_a_bench_know_nothing_of_it():
-    for page in ("book/index", "notebooks/02_loss_curve", "notebooks/07_diagnose"):
+    for page in ("book/glossary", "notebooks/02_loss_curve", "notebooks/07_diagnose"):
         text = built(page).read_text()
         assert "bench" not in re.sub(r"benchmark|bench(?=es)", "", text[: text.index("<body")])
         assert "Content-Security-Policy" not in text and "bench-engine" not in text
