@@ -55,6 +55,17 @@ def test_no_variant_holds_the_solution_of_another_nor_the_masters(slug, tmp_path
             assert fix not in text and (fix.partition(":")[2] or fix) not in text, "the solution of a sibling"
 
 
+def test_the_guide_says_in_which_exercises_the_bug_differs():
+    """Elsewhere a variant has the same fault in other words; that is less, and teachers should know."""
+    bugs = {slug: {fault.get("bug") for fault in variants.recipe(slug)["faults"]} for slug in WITH}
+    assert sorted(slug[:2] for slug in WITH if len(bugs[slug]) > 1) == ["08", "09"]
+    assert {len(bugs[slug]) for slug in WITH} == {1, 2}
+    assert all(len(variants.recipe(slug)["faults"]) >= 3 for slug in WITH)
+    assert len(variants.recipe("06_suspicious_names")["faults"]) == 4
+    text = " ".join((ROOT / "book" / "teaching.md").read_text("utf-8").split())
+    assert "In 8 and 9 it is one of two bugs" in text and "in three ways or more (6 is innocent in four)" in text
+
+
 def test_a_planted_solution_is_found():
     one = variants.make(WITH[0], 1)
     for piece in (one.solution["fix"], one.solution["fix"].splitlines()[1], one.solution["expose"]):

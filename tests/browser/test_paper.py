@@ -198,6 +198,19 @@ def test_no_heading_stands_alone_at_the_foot_of_a_page(book, pdf):
         assert [last_line(page) for page in found if last_line(page) in headings] == []
 
 
+def test_no_exercise_of_a_chapter_is_torn_from_its_room_to_write(book, made):
+    """Its words are on one page: a page may begin with an exercise, never with the rest of one."""
+    rests = [
+        " ".join(thing.get_text().split()) for _, _, _, found in book for thing in found.select("li:has(> .lines)")
+    ]
+    assert len(rests) > 25
+    for path in made.glob("*.pdf"):
+        with pymupdf.open(path) as found:
+            for page in found:
+                first = " ".join(page.get_text(sort=True).splitlines()[0].split())
+                assert not [rest for rest in rests if len(first) > 5 and rest.endswith(first)], (path.name, first)
+
+
 def test_an_exercise_on_paper_has_the_numbers_that_one_needs(book):
     (table,) = next(found for _, _, page, found in book if "exercises/01" in page).select(".on-paper table")
     rows = {row.th.get_text(): [cell.get_text() for cell in row.select("td")] for row in table.select("tbody tr")}
@@ -212,7 +225,7 @@ def test_exercises_have_room_to_write_and_say_where_to_check(book):
     for page, found in exercises:
         assert len(found.select(".lines[aria-hidden=true]")) == 3
         assert found.select_one(".on-paper a")["href"] == f"{paper.CONFIG['html']['baseurl']}{page}.html"
-        assert "progress()" not in found.get_text()
+        assert "progress()" not in found.get_text() and "fix: nothing yet" not in found.get_text()
         assert {"Hint 1", "What to keep"} <= {link.get_text() for link in found.select(".on-paper a")}
 
 
