@@ -129,7 +129,10 @@ def add_host(app, pagename, templatename, context, doctree):
     app.add_js_file("live-host.js", loading_method="async", fetchpriority="high")
     models = stored_state(app, pagename)
     kept = {id: model for id, model in models.items() if model["model_module"] == "anywidget"}
-    script = {"type": WIDGET_STATE_MIMETYPE, "body": sanitize_script_content(json.dumps({"state": close_together(kept)}))}
+    script = {
+        "type": WIDGET_STATE_MIMETYPE,
+        "body": sanitize_script_content(json.dumps({"state": close_together(kept)})),
+    }
     if "stored_views" in app.env.metadata[pagename]:
         app.add_js_file(None, **script)
     else:
