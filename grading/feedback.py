@@ -4,6 +4,7 @@ No solution is on it. It ends with three questions for a talk of two minutes, dr
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -51,6 +52,12 @@ def title_of(slug):
     return f"{escape(number.lstrip('0'))}: {escape(name.replace('_', ' '))}"
 
 
+def plain(text):
+    """Text of a notebook without its marks for formulas, code and stress: no script sets them on this page."""
+    text = re.sub(r"\$([^$]+)\$", lambda found: re.sub(r"[\\{}]", "", found[1]), text)
+    return re.sub(r"(?<![\w*])\*(\w+)\*(?![\w*])", r"\1", text).replace("`", "")
+
+
 def section(slug, result):
     parts = [f"<h2>Exercise {title_of(slug)}</h2>"]
     if not result["parts"]:
@@ -59,7 +66,7 @@ def section(slug, result):
         if part in result["parts"]:
             parts.append(said(name, part, result))
     for part, text in result.get("hint", {}).items():
-        parts.append(f'<p class="hint"><b>The next hint ({escape(part)}).</b> {escape(text.replace("`", ""))}</p>')
+        parts.append(f'<p class="hint"><b>The next hint ({escape(part)}).</b> {escape(plain(text))}</p>')
     if asked := result.get("questions"):
         items = "".join(f"<li>{escape(question)}</li>" for question in asked)
         parts.append(f'<div class="part"><h3>To talk about, in two minutes</h3><ol>{items}</ol></div>')

@@ -105,6 +105,14 @@ def test_the_next_hint_belongs_to_the_first_part_that_is_missing(slug):
     assert talk.hint(sources, dict.fromkeys(results.PARTS, True)) == {}
 
 
+def test_a_hint_is_words_on_a_page_that_sets_no_formulas():
+    text = feedback.plain(r"Take `a` and $-\log p_t$ at $x^{0.5}$: that *is* $1 - p$, **kw and a * b * c stay.")
+    assert text == "Take a and -log p_t at x^0.5: that is 1 - p, **kw and a * b * c stay."
+    for slug in SLUGS:
+        for found in talk.HINT.findall("\n".join(grade.the_exercise(slug).sources)):
+            assert not set("$`\\") & set(feedback.plain(found)), (slug, found)
+
+
 @pytest.mark.parametrize("slug", SLUGS)
 def test_no_solution_is_on_the_page_of_a_student_who_found_nothing(slug, tmp_path):
     task = grade.the_exercise(slug)
