@@ -1,5 +1,6 @@
 """The template of a repository for GitHub Classroom: its workflow's steps, run here."""
 
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,9 @@ import nbformat
 import yaml
 from exercise_notebooks import ROOT, STUDENTS
 from test_hosting import actionlint
+
+sys.path.insert(0, str(ROOT / "grading"))
+import variants
 
 TEMPLATE = ROOT / "template"
 WORKFLOW = TEMPLATE / ".github" / "workflows" / "check.yml"
@@ -79,6 +83,15 @@ def test_the_check_passes_when_all_is_found(tmp_path):
     whole = answered(STUDENTS[0], prediction='prediction = "AC"', evidence=EVIDENCE, fixed_loss=RIGHT)
     done, _ = pushed(tmp_path, ("01_one_number.ipynb", whole))
     assert done.returncode == 0 and "**3 of 3 parts found.**" in done.stdout, done.stderr
+
+
+def test_the_check_knows_a_variant(tmp_path):
+    one = variants.make("09_nobody_asked", 7, variants.signed(b"key", "09_nobody_asked", 7, "Ana"))
+    path = tmp_path / "given.ipynb"
+    path.write_text(json.dumps(one.notebook), "utf-8")
+    right = {"prediction": f'prediction = "{one.solution["predict"]}"', "fixed_loss": one.solution["fix"]}
+    done, _ = pushed(tmp_path, ("09_nobody_asked.ipynb", answered(path, **right)))
+    assert done.returncode == 1 and "**2 of 3 parts found.**" in done.stdout, done.stderr
 
 
 def test_an_empty_template_says_so(tmp_path):
