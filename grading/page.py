@@ -40,7 +40,9 @@ td.n, th.n {{ text-align: right; }}
 .bar {{ display: inline-block; height: 0.7rem; background: var(--bar); vertical-align: middle; }}
 @page {{ margin: 18mm; }}
 @media print {{ :root {{ color-scheme: light; --ink: #000; --soft: #333; --paper: #fff; --edge: #999; --tint: #fff;
-  --yes: #000; --no: #000; --bar: #555; }} body {{ margin: 0; max-width: none; }} tr {{ break-inside: avoid; }} }}
+  --yes: #000; --no: #000; --bar: #555; }} body {{ margin: 0; max-width: none; }} tr {{ break-inside: avoid; }}
+  .wide {{ overflow: visible; }} .wide table.many {{ min-width: 0; font-size: 0.75rem; }}
+  .bar {{ print-color-adjust: exact; }} }}
 </style>
 </head>
 <body>
