@@ -238,3 +238,39 @@ def test_a_loss_that_turns_gradients_off_spoils_no_later_diagnosis():
     _bug_result_of.cache_clear()
     diagnose(turns_gradients_off)
     assert diagnose(CATALOGUE["scalar_alpha"].loss).suspects[0] == "scalar_alpha"
+
+
+# --- losses that raise ---------------------------------------------------------------------------------------------
+
+
+class OnAGpuOnly(nn.Module):
+    def __init__(self, alpha=(0.2, 0.3, 0.5), gamma=2.0):
+        super().__init__()
+        raise AssertionError("Torch not compiled with CUDA enabled")
+
+    def forward(self, input, target):
+        return focal_loss(input, target)
+
+
+def test_a_class_that_cannot_be_built_could_not_be_tested():
+    assert diagnose(OnAGpuOnly).verdict == "could not test"
+
+
+def for_three_classes(input, target, alpha=None, gamma=2.0):
+    if input.shape[1] > 3:
+        raise ValueError("three classes, please")
+    return focal_loss(input, target, alpha=alpha, gamma=gamma)
+
+
+def for_gamma_two(input, target, gamma=2.0):
+    if gamma != 2:
+        raise ValueError("gamma is 2 here")
+    return focal_loss(input, target)
+
+
+def test_a_refusal_is_no_sign_of_another_form():
+    """Each would run on probabilities too, and be wrong there."""
+    diagnosis = diagnose(for_three_classes)
+    assert diagnosis.verdict == "right" and "It takes 3 classes only." in diagnosis.conventions, diagnosis
+    diagnosis = diagnose(for_gamma_two)
+    assert not diagnosis.suspects and "gamma is 2 here" in diagnosis.violations["gamma_zero_is_cross_entropy"]

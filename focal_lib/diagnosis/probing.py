@@ -198,6 +198,12 @@ class Probing:
                 self.balances, self.no_weights = True, 0.5
                 self.settable -= {"alpha"}
 
+    def _unless_refused(self, classes, **settings):
+        try:
+            return self.singles(classes, **settings)
+        except Exception:
+            return None
+
     def _fit(self):
         """Compare single examples with a focal loss of any gamma, up to a weight for each class."""
         c, p = self.only_classes or 3, self.tensor([0.75, 0.5, 0.25])
@@ -211,13 +217,17 @@ class Probing:
         if not (torch.allclose(ratio, ratio[:, :1].expand(-1, 3), rtol=1e-3) and (ratio > 0).all()):
             return
         weights = ratio.mean(1)
-        if "gamma" in self.settable:
-            other = self.singles(c, gamma=3.0) / ((1 - p) ** 3 * -p.log())
+        # That it refuses another gamma or a fourth class says nothing against the form.
+        if "gamma" in self.settable and (other := self._unless_refused(c, gamma=3.0)) is not None:
+            other = other / ((1 - p) ** 3 * -p.log())
             if not torch.allclose(other, weights[:, None].expand(-1, 3), rtol=1e-3):
                 return
         if self.only_classes is None and _all_same(weights):
-            other = self.singles(4) / ((1 - p) ** self.gammas[0] * -p.log())  # for any number of classes
-            if not torch.allclose(other, weights[:1].expand(4, 3), rtol=1e-3):
+            if (other := self._unless_refused(4)) is None:
+                self.form = replace(self.form, words=self.form.words or f"{c} classes only", classes=c)
+            elif not torch.allclose(
+                other / ((1 - p) ** self.gammas[0] * -p.log()), weights[:1].expand(4, 3), rtol=1e-3
+            ):
                 return
         self.fits = True
         if _all_same(weights):

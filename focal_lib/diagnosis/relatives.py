@@ -165,15 +165,15 @@ def _measured(adapter):
     x.requires_grad_()
     target = (torch.arange(12) % c).to(adapter.device)
     alone = adapter.runs_without_alpha and adapter.default_classes in (None, c)
-    run = adapter.criterion(c, gamma=adapter.known_gamma) if alone else adapter
 
-    def mean(input, target):
+    def mean(run, input, target):
         value = adapter.as_mean(as_number(run(input, target), adapter.dtype), target)
         return value.mean()  # with the alpha that it has by default
 
     try:
-        alone = torch.stack([mean(x[i : i + 1], target[i : i + 1]) for i in range(12)]).detach()
-        batch = mean(x, target)
+        run = adapter.criterion(c, gamma=adapter.known_gamma) if alone else adapter
+        alone = torch.stack([mean(run, x[i : i + 1], target[i : i + 1]) for i in range(12)]).detach()
+        batch = mean(run, x, target)
         (slope,) = torch.autograd.grad(batch, x)
     except Exception:
         return None
