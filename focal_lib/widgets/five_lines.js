@@ -42,7 +42,7 @@ function render({ model, el }) {
   const bar = make("rect", { class: "live-already", x: 8, y: 362, height: 30 });
   const owned = make("text", { class: "live-on-plate", x: 18, y: 382 });
   svg.append(
-    make("text", { x: 8, y: 18 }, `minority: ${count} examples`), make("text", { x: 8, y: 178 }, `majority: ${total - count}`),
+    make("text", { x: 8, y: 18 }, `minority (rare): ${count} examples`), make("text", { x: 8, y: 178 }, `majority (common): ${total - count}`),
     make("text", { x: 632, y: 178, "text-anchor": "end" }, "area: share of the push"),
     make("text", { x: 8, y: 350 }, "← hard"), make("text", { x: 632, y: 350, "text-anchor": "end" }, "easy →"), middle,
     make("rect", { class: "live-wrong", x: 8, y: 362, width: 624, height: 30 }), bar, owned,
@@ -53,7 +53,7 @@ function render({ model, el }) {
     dots.forEach((dot, k) => dot.setAttribute("r", Math.max(0.5, tables.size[k][column] * Math.sqrt(area * total)).toFixed(2)));
     const share = now("right")[which()];
     bar.setAttribute("width", (624 * share).toFixed(1));
-    owned.textContent = `already right: ${percent(share)}`;
+    owned.textContent = `already right (above 0.5): ${percent(share)}`;
     const [before, after] = code.split("    ce = {}\n");
     shown.replaceChildren(before, make("mark", { class: which() ? "live-good" : "live-bad" }, `    ce = ${lines[which()]}`), after);
     svg.setAttribute("aria-label", say());

@@ -130,10 +130,10 @@ class FiveLines(LiveView):
         figure, ax = plots.axes("$p_t$, probability of the true class  (hard ← → easy)", "", width=7, height=4.4)
         labels = self._batch[1].numpy()
         radius = np.sqrt(self.shares(self.gamma, self.mended) * AREA * len(labels))
-        for label, kind in ((1, "minority"), (0, "majority")):
+        for label, kind, rank in ((1, "minority", "rare"), (0, "majority", "common")):
             x, y = self._place[labels == label].T
             ax.scatter(x, y - 145 * label, s=(0.9 * radius[labels == label]) ** 2, color=plots.COLORS[kind])
-            ax.text(0, -145 * label - 48, f"{kind}: {len(x)} examples")
+            ax.text(0, -145 * label - 48, f"{kind} ({rank}): {len(x)} examples")
         ax.set_xticks([x for _, x in self._facts["ticks"]], [f"{tick:g}" for tick, _ in self._facts["ticks"]])
         ax.set_yticks([])
         ax.invert_yaxis()

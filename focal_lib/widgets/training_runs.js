@@ -142,8 +142,8 @@ function render({ model, el }) {
     const show = model.get("show"), other = model.get("beside");
     if (show === "points") return make("div", { class: "live-legend" }, ...KINDS.flatMap((kind) => [entry(`${kind}, called majority`, mark(kind, 17, 7, 0)), entry(`${kind}, called minority`, mark(kind, 17, 7, 1))]));
     if (show === "answers") return make("div", { class: "live-legend" }, `Mean number of the 200 test points. Chosen: ${label()}. Beside: ${other}.`);
-    if (show === "recall") return make("div", { class: "live-legend" }, ...KINDS.flatMap((kind) => [entry(`${kind}, ${label()}`, line(`live-line-${kind}`)), entry(`${kind}, ${other}`, line(`live-line-${kind} live-before`))]), "Band: 5 to 95 % of the seeds.");
-    return make("div", { class: "live-legend" }, entry(label(), line("live-focal")), entry(other, line("live-cross-entropy")), show === "loss" ? "Bands: 5 to 95 % of the seeds." : "Diagonal: calibrated.");
+    if (show === "recall") return make("div", { class: "live-legend" }, ...KINDS.flatMap((kind) => [entry(`${kind}, ${label()}`, line(`live-line-${kind}`)), entry(`${kind}, ${other}`, line(`live-line-${kind} live-before`))]), "Lines: medians of the seeds; the sentence below has means. Band: 5 to 95 % of the seeds.");
+    return make("div", { class: "live-legend" }, entry(label(), line("live-focal")), entry(other, line("live-cross-entropy")), show === "loss" ? "Lines: medians of the seeds. Bands: 5 to 95 % of the seeds." : "Diagonal: calibrated.");
   }
 
   return view.show((width) => {
