@@ -5,6 +5,7 @@ same run instead (`book/_ext/figures.py`): its name is the beginning of the pict
 """
 
 import base64
+import functools
 import hashlib
 import os
 import re
@@ -50,6 +51,7 @@ def name_of(picture):
     return f"{hashlib.sha256(picture).hexdigest()[:16]}.svg"
 
 
+@functools.cache
 def prepare():
     """Let the kernels that start from now on draw words as words."""
     path = Path(tempfile.mkdtemp(), "matplotlibrc")

@@ -35,6 +35,7 @@ def run(path):
     write_setup_cell(notebook)
     notebook.metadata.pop("widgets", None)
     start = time.monotonic()
+    drawings.prepare()
     with tempfile.TemporaryDirectory() as empty:
         NotebookClient(
             notebook,
@@ -65,7 +66,6 @@ def main():
             nbformat.read(path, as_version=4)
         except (nbformat.reader.NotJSONError, nbformat.ValidationError, UnicodeDecodeError):
             parser.error(f"{path} is not a notebook; expected a file with cells, in Jupyter's format.")
-    drawings.prepare()
     bar = tqdm(paths, unit="notebook")
     for path in bar:
         bar.set_postfix_str(path.name)
