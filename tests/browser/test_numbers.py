@@ -233,7 +233,7 @@ def mean_answers(view):
 FIGURES = {
     "RivalMap": lambda view: set(),
     "WayBack": lambda view: set(),
-    "FiveLines": lambda view: {f"already right: {percent(view.right(view.gamma, view.mended))}"},
+    "FiveLines": lambda view: {f"already right (above 0.5): {percent(view.right(view.gamma, view.mended))}"},
     "LossCurve": lambda view: (
         {"1.000×"} if view.gamma == 0 else set(re.findall(r"(?:less than )?\d\.\d{3}×", view.sentence()))
     ),
