@@ -125,6 +125,16 @@ def test_calibration_slope_is_the_slope_of_a_logistic_regression():
         (lambda: way_back(torch.tensor([[0.5, 0.5]]), -1.0), "gamma must be a finite number >= 0, got -1.0"),
         (lambda: way_back(torch.tensor([[0.5, 0.5]]), 2.0, torch.tensor([1.0, 0.0])), "2 weights above 0, got"),
         (lambda: taught(torch.tensor([[0.5, 0.1]]), 2.0, (1, 4)), "each row of q must have the sum 1, got 0.9000"),
+        (
+            lambda: taught(torch.tensor([0.5, 0.5]), 2.0, (1, 2, 3)),
+            r"one count for each of the 2 columns, got \[1, 2, 3\]",
+        ),
+        (lambda: temperature(torch.zeros(2, 2), torch.tensor([0, 2])), r"target must lie in \[0, 2\), got 2"),
+        (lambda: temperature(torch.zeros(2, 2), torch.tensor([-1, 0])), r"target must lie in \[0, 2\), got -1"),
+        (lambda: temperature(torch.zeros(2, 2), torch.tensor([0])), r"target must have shape \(2,\), got \(1,\)"),
+        (lambda: calibration_slope(torch.full((2, 2), float("nan")), torch.tensor([0, 1])), "p must hold prob.* nan"),
+        (lambda: calibration_slope(torch.full((2, 2), 0.5), torch.tensor([0, 2])), r"must lie in \[0, 2\), got 2"),
+        (lambda: calibration_slope(torch.zeros(0, 2), torch.tensor([], dtype=int)), "at least one example, got none"),
         (lambda: temperature(torch.tensor([[float("nan"), 0.0]]), torch.tensor([0])), "logits must be finite"),
     ],
 )

@@ -124,6 +124,10 @@ def test_scores_of_many_runs_are_scikit_learns():
             assert found["brier"][0].item() == pytest.approx(metrics.brier_score_loss(y[0], p[0, :, 1]))
 
 
+def dealt(x, **counts):
+    return deal(x, torch.arange(9) % 3, counts or {"train": [1] * 3}, noise=0.0, seed=0)
+
+
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
@@ -134,6 +138,20 @@ def test_scores_of_many_runs_are_scikit_learns():
         ),
         (lambda: make_problem(0, overlap="some"), "overlap must be one of small, large; got 'some'"),
         (lambda: make_problem(0, noise=1.5), "noise must be a share between 0 and 1, got 1.5"),
+        (lambda: class_counts(21, 10, 0.01), "the commonest of 10 classes would be left with -1 of n = 21 examples"),
+        (lambda: make_problem(0, classes=65, n=1000), "make_problem has room for at most 64 classes, got 65"),
+        (
+            lambda: dealt(torch.full((9, 2), float("nan"))),
+            "x must hold finite features, got nan in example 0, feature 0",
+        ),
+        (lambda: dealt(torch.zeros(9, 2), train=[1] * 4), r"one count for each of the 3 classes, got \[1, 1, 1, 1\]"),
+        (lambda: dealt(torch.zeros(9, 2), train=[4] * 3), "too few examples for the counts"),
+        (lambda: shifted(torch.zeros(2, 3), [1, 2]), r"counts above 0, one for each of the 3 classes, got \[1, 2\]"),
+        (lambda: shifted(torch.zeros(2, 2), [1, 0]), r"counts above 0, one for each of the 2 classes, got \[1, 0\]"),
+        (
+            lambda: score_runs(torch.full((1, 4, 2), 0.5), torch.tensor([[0, 1, 0, 2]])),
+            r"target must lie in \[0, 2\), got 2",
+        ),
         (lambda: class_weights([10, 0]), r"each class needs at least one example, got counts \[10, 0\]"),
         (lambda: class_weights([10, 2], beta=1.0), r"beta must be in \[0, 1\), got 1.0"),
         (lambda: criterion("dice", [1, 1]), "name must be one of cross-entropy, .*; got 'dice'"),

@@ -55,7 +55,7 @@ def taught(q, gamma=2.0, counts=None):
         :func:`way_back`, to 12 decimals.
 
     Raises:
-        ValueError: q holds a value that is no probability, or rows whose sum is not 1.
+        ValueError: q holds a value that is no probability, rows whose sum is not 1, or other columns than counts.
 
     Explained in chapter 11.
     """
@@ -64,6 +64,10 @@ def taught(q, gamma=2.0, counts=None):
         check_gamma(one)
     counts = torch.ones(q.shape[-1]) if counts is None else torch.as_tensor(counts)
     counts = counts.double()
+    if counts.shape[-1:] != q.shape[-1:]:
+        raise ValueError(
+            f"counts must hold one count for each of the {q.shape[-1]} columns, got {counts.long().tolist()}."
+        )
     q = _probabilities(q, "q", counts)
     goal = q.log() + torch.zeros_like(gamma)
     # p / k(p) grows with p, so both searches halve an interval: p for a common factor, the factor for the sum 1.
@@ -86,12 +90,13 @@ def temperature(logits, target):
         float64 tensor of the leading shape, between 0.05 and 20. Above 1: the network was too sure.
 
     Raises:
-        ValueError: a logit that is not finite, or no examples.
+        ValueError: a logit that is not finite, no examples, or labels of another shape or outside [0, C).
 
     Source: Guo et al. 2017, arXiv 1706.04599. Explained in chapter 11.
     """
     if not logits.numel() or not logits.isfinite().all():
         raise ValueError(f"logits must be finite and of at least one example, got shape {tuple(logits.shape)}.")
+    check_labels(target, logits.shape)
     z = logits.double()
     said = z.gather(-1, target[..., None]).squeeze(-1)
     low, high = (torch.full(z.shape[:-2], end, dtype=torch.float64) for end in (-math.log(20), math.log(20)))
@@ -116,9 +121,15 @@ def calibration_slope(p, target, bound=10.0):
     Returns:
         float64 tensor of the leading shape.
 
+    Raises:
+        ValueError: p holds a value that is no probability or rows whose sum is not 1, or is empty; labels of another
+            shape or outside [0, C).
     """
+    if not p.numel():
+        raise ValueError("p must hold at least one example, got none.")
+    p = _probabilities(p, "p")
+    check_labels(target, p.shape)
     hit = torch.nn.functional.one_hot(target, p.shape[-1]).to(torch.float64)
-    p = p.double()
     if p.shape[-1] == 2:
         p, hit = p[..., 1:], hit[..., 1:]
     x, y = torch.logit(p.flatten(-2), eps=1e-6), hit.flatten(-2)
@@ -132,6 +143,15 @@ def calibration_slope(p, target, bound=10.0):
         a = a + ((s2 * r0 - s1 * r1) / area).clamp(-2, 2)
         b = (b + ((s0 * r1 - s1 * r0) / area).clamp(-1, 1)).clamp(1 / bound, bound)
     return b
+
+
+def check_labels(target, shape):
+    """One sentence if the labels do not go with probabilities or logits of this shape, (..., N, C)."""
+    if target.shape != shape[:-1]:
+        raise ValueError(f"target must have shape {tuple(shape[:-1])}, got {tuple(target.shape)}.")
+    wrong = target[(target < 0) | (target >= shape[-1])]
+    if len(wrong):
+        raise ValueError(f"target must lie in [0, {shape[-1]}), got {wrong[0].item()}.")
 
 
 def _log_ratio(p, gamma):

@@ -48,6 +48,11 @@ def class_counts(n, classes, prevalence, least=2):
     shares = torch.tensor([fall**k for k in range(classes)], dtype=torch.float64)
     counts = (n * shares / shares.sum()).round().long().clamp(min=least)
     counts[0] = n - counts[1:].sum()
+    if counts[0] < least:
+        raise ValueError(
+            f"the commonest of {classes} classes would be left with {counts[0].item()} of n = {n} examples; "
+            f"expected at least {least}: give more examples or a larger prevalence."
+        )
     return counts.tolist()
 
 
@@ -64,11 +69,13 @@ def make_problem(seed, *, classes=2, prevalence=0.2, n=600, overlap="small", noi
         noise: share of labels that are dealt out anew, 0 to 1.
 
     Raises:
-        ValueError: see :func:`class_counts`; an unknown overlap, a noise outside [0, 1].
+        ValueError: see :func:`class_counts`; an unknown overlap, a noise outside [0, 1], more than 64 classes.
 
     Explained in chapter 10.
     """
     check_choice(overlap, ("small", "large"), "overlap")
+    if classes > 64:  # a corner each of a cube of six dimensions
+        raise ValueError(f"make_problem has room for at most 64 classes, got {classes}.")
     sizes = {"train": n, "held": n // 2, "test": test}
     counts = {part: class_counts(size, classes, prevalence) for part, size in sizes.items()}
     most = sum(part[0] for part in counts.values())
@@ -87,13 +94,25 @@ def make_problem(seed, *, classes=2, prevalence=0.2, n=600, overlap="small", noi
 
 
 def deal(x, y, counts, noise, seed):
-    """Cut labelled data into the parts of a :class:`Problem`, each with its counts of every class, and add noise."""
+    """Cut labelled data into the parts of a :class:`Problem`, each with its counts of every class, and add noise.
+
+    Raises:
+        ValueError: a noise outside [0, 1], features that are not finite, counts for another number of classes than the
+            labels have, or for more examples.
+    """
     if not 0 <= noise <= 1:
         raise ValueError(f"noise must be a share between 0 and 1, got {noise}.")
+    if not x.isfinite().all():
+        row, column = (~x.isfinite()).nonzero()[0].tolist()
+        raise ValueError(
+            f"x must hold finite features, got {x[row, column].item()} in example {row}, feature {column}."
+        )
     generator = torch.Generator().manual_seed(seed)
     rows = [r[torch.randperm(len(r), generator=generator)] for r in ((y == k).nonzero()[:, 0] for k in y.unique())]
     parts = {}
     for part, wanted in counts.items():
+        if len(wanted) != len(rows):
+            raise ValueError(f"each part needs one count for each of the {len(rows)} classes, got {wanted}.")
         taken = torch.cat([rows[k][:count] for k, count in enumerate(wanted)])
         if len(taken) < sum(wanted):
             raise ValueError(f"the data has too few examples for the counts {wanted} of the {part} part.")
@@ -130,9 +149,17 @@ def class_weights(counts, kind="1/n", beta=0.999):
 def shifted(logits, counts, strength=1.0):
     """Logit adjustment afterwards: subtract ``strength`` times the log share of each class in the training set.
 
+    Raises:
+        ValueError: counts that are not above 0, or not one for each class of the logits.
+
     Source: Menon et al. 2021, arXiv 2007.07314. Explained in chapter 10.
     """
     counts = torch.as_tensor(counts, dtype=logits.dtype)
+    if counts.shape != logits.shape[-1:] or not (counts > 0).all():
+        raise ValueError(
+            f"logit adjustment needs counts above 0, one for each of the {logits.shape[-1]} classes, "
+            f"got {counts.long().tolist()}."
+        )
     return logits - strength * (counts / counts.sum()).log()
 
 

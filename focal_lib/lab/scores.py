@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from sklearn import metrics
 
-from .calibration import calibration_slope
+from .calibration import calibration_slope, check_labels
 
 __all__ = ["evaluate", "reliability", "score_runs"]
 
@@ -77,10 +77,11 @@ def score_runs(p, target, answers=None, only=None):
         only: names of the scores to compute; None computes all.
 
     Raises:
-        ValueError: a probability that is not finite, a run whose labels lack a class.
+        ValueError: a probability that is not finite, a label outside [0, C), a run whose labels lack a class.
 
     Explained in chapter 10.
     """
+    check_labels(target, p.shape)
     p, one_hot = p.double(), F.one_hot(target, p.shape[-1]).double()
     count = one_hot.sum(1)
     if not p.isfinite().all() or not (count > 0).all():
