@@ -136,6 +136,26 @@ def test_at_a_minimum_each_of_two_classes_owns_half():
         assert size[y == 1].sum() / size.sum() == pytest.approx(0.5, abs=1e-4)
 
 
+def test_what_the_minority_owns_on_a_new_network():
+    """By hand: an example's gradient in its logits has the size 1 - p_t, times its weight."""
+    example = load_example()
+    y = example.y_train
+    with torch.no_grad():
+        miss = 1 - make_model(0)(example.x_train).softmax(1)[range(len(y)), y]
+    for alpha, weights in ((None, torch.ones(2)), ("inverse_frequency", len(y) / y.bincount())):
+        size = weights[y] * miss
+        share = 100 * size[y == 1].sum() / size.sum()
+        assert make_claims.minority_share(alpha) == f"{share:.0f} %"
+
+
+def test_the_weights_of_each_class_add_up_to_the_same():
+    """632 examples of weight 800 / 632, and 168 of weight 800 / 168; the page's sum is over the library's weights."""
+    y = load_example().y_train
+    weights = inverse_frequency(y)[y]
+    assert [weights[y == label].sum().item() for label in (0, 1)] == pytest.approx([800, 800])
+    assert make_claims.class_weight_sums() == "800 and 800"
+
+
 def test_one_alpha_for_all_is_a_learning_rate():
     """A quarter of the loss is a quarter of SGD's learning rate, bit for bit; Adam does not notice."""
     example, constant = load_example(), CATALOGUE["scalar_alpha"].build(gamma=2)
