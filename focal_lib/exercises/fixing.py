@@ -110,7 +110,10 @@ class Fix:
         return f"{statement}Proof: {self.broken[name].rstrip('.')}.{passed}"
 
     def named(self, bugs, broken):
-        """A bug's name and symptom, if one of these explains most of what is broken; else the first of ``broken``."""
+        """What other loss it is; or a bug's name and symptom, if one of these explains most of what is broken; else the
+        first of ``broken``."""
+        if relative := getattr(self.now, "relative", None):
+            return f"It is {relative}. {self.proof(broken[0])}"
         for id in bugs:
             explained = self.explains(id)
             if 2 * len(explained) > len(self.broken):
