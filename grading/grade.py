@@ -85,7 +85,7 @@ def the_exercise(slug, number=None):
             if "exercise" not in variables and re.search(needed, source, re.M):
                 exec(source, variables)
         for source in sources:
-            if re.match(rf"(def|class) {names[0]}\b", source):
+            if re.search(rf"^(def|class) {names[0]}\b", source, re.M):
                 exec(source, variables)
     return Task(variables["exercise"], names[0], sources, code_of(variables.get(names[0])))
 

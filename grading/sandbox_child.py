@@ -253,13 +253,16 @@ def parameters(function):
 
 
 def code_of(loss):
-    """What of a function's or a class's code an edit changes, as a short text; None for other things."""
-    methods = vars(loss).values() if inspect.isclass(loss) else [loss]
-    parts = [
-        f"{inspect.signature(m)} {_constants(m.__code__)}"
-        for m in methods
-        if inspect.isfunction(m) and not (m.__name__ or "").startswith("__annotate")
-    ]
+    """What of a function's or a class's code an edit changes, as a short text; None for other things.
+
+    An ``autograd.Function`` that it calls is part of it.
+    """
+    methods = list(vars(loss).values()) if inspect.isclass(loss) else [loss]
+    methods = [m for m in (getattr(m, "__func__", m) for m in methods) if inspect.isfunction(m)]
+    methods = [m for m in methods if not (m.__name__ or "").startswith("__annotate")]
+    parts = [f"{inspect.signature(m)} {_constants(m.__code__)}" for m in methods]
+    called = [m.__globals__.get(name) for m in methods for name in m.__code__.co_names]
+    parts += [code_of(c) for c in called if inspect.isclass(c) and issubclass(c, torch.autograd.Function)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest() if parts else None
 
 

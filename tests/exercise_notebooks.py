@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -64,7 +65,11 @@ def focus(nll, gamma):
 
 # --- notebooks with answers filled in -------------------------------------------------------------------------------
 
-ANSWERS = ("prediction =", "evidence =", "def fixed_loss", "fixed_loss =", "class FixedLoss")
+ANSWERS = {  # where a cell takes an answer; before a loss may stand what it calls
+    "predict": r"\Aprediction =",
+    "expose": r"\Aevidence =",
+    "fix": r"^(def fixed_loss|fixed_loss =|class FixedLoss)",
+}
 
 
 def submission(slug, answers, before=None):
@@ -73,8 +78,8 @@ def submission(slug, answers, before=None):
     cells = notebook["cells"]
     for cell in cells:
         source = "".join(cell["source"])
-        for part, starts in (("predict", ANSWERS[:1]), ("expose", ANSWERS[1:2]), ("fix", ANSWERS[2:])):
-            if cell["cell_type"] == "code" and source.startswith(starts) and part in answers:
+        for part, place in ANSWERS.items():
+            if cell["cell_type"] == "code" and re.search(place, source, re.M) and part in answers:
                 cell["source"] = answers[part]
     if before:
         first = next(k for k, cell in enumerate(cells) if "".join(cell["source"]).startswith("prediction ="))
