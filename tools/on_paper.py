@@ -187,7 +187,7 @@ def questions_apart(found, page):
             options.append(option)
             answers.append(why)
         taken += [copy.copy(question.p), answers]
-        question.extend([options, made(f"<p>{lead(page, 'Questions')}</p>")])
+        question.extend([options, made(f"<p>Which is right, and why: {lead(page, 'Questions')}</p>")])
     return [("Questions", taken)] if taken else []
 
 
