@@ -252,17 +252,19 @@ def parameters(function):
     ]
 
 
-def code_of(loss):
+def code_of(loss, seen=()):
     """What of a function's or a class's code an edit changes, as a short text; None for other things.
 
-    An ``autograd.Function`` that it calls is part of it.
+    An ``autograd.Function`` that it calls is part of it, once.
     """
+    seen = (*seen, loss)
     methods = list(vars(loss).values()) if inspect.isclass(loss) else [loss]
     methods = [m for m in (getattr(m, "__func__", m) for m in methods) if inspect.isfunction(m)]
     methods = [m for m in methods if not (m.__name__ or "").startswith("__annotate")]
     parts = [f"{inspect.signature(m)} {_constants(m.__code__)}" for m in methods]
     called = [m.__globals__.get(name) for m in methods for name in m.__code__.co_names]
-    parts += [code_of(c) for c in called if inspect.isclass(c) and issubclass(c, torch.autograd.Function)]
+    called = [c for c in called if inspect.isclass(c) and issubclass(c, torch.autograd.Function) and c not in seen]
+    parts += [code_of(c, seen) or "" for c in called]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest() if parts else None
 
 

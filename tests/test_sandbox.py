@@ -22,6 +22,8 @@ import synthetic_class
 import torch
 from exercise_notebooks import ROOT
 
+from focal_lib.exercises import originals
+
 SMALL = boxes.Limits(cpu_seconds=5, wall_seconds=60)
 NAMES = ["prediction", "evidence", "fixed_loss"]
 IMPORTS = "import torch\nimport torch.nn.functional as F\n"
@@ -397,6 +399,21 @@ def test_code_is_compared_by_what_an_edit_changes():
 
     assert sandbox_child.code_of(one) == sandbox_child.code_of(two) != sandbox_child.code_of(lambda a, b=2: a)
     assert sandbox_child.code_of(3) is None
+
+
+def test_the_code_of_a_backward_pass_that_names_itself_has_an_end():
+    for code_of in (sandbox_child.code_of, originals.code_of):
+        assert code_of(OfItself) == code_of(OfItself)
+
+
+class OfItself(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return OfItself.twice(x)
+
+    @staticmethod
+    def twice(x):
+        return 2 * x
 
 
 def test_the_kernels_own_numbers_agree():

@@ -73,21 +73,28 @@ def _close(a, b):
     return (a != a and b != b) or abs(a - b) <= 1e-3 * max(1.0, abs(b))
 
 
-def code_of(loss):
+def code_of(loss, seen=()):
     """What a function, or each method of a class, is made of; without its name, which an edit of the code keeps.
 
-    The name of an ``autograd.Function`` that it calls is left out as well: what that is made of stands for it.
+    The name of an ``autograd.Function`` that it calls is left out as well: what that is made of stands for it, once.
     """
+    seen = (*seen, loss)
     methods = vars(loss).values() if inspect.isclass(loss) else [loss]
     methods = [m for m in (getattr(m, "__func__", m) for m in methods) if inspect.isfunction(m)]
     known = [(m, m.__code__) for m in methods]
     return [
-        (str(inspect.signature(m)), code.co_code, code.co_consts, [_stands_for(m, name) for name in code.co_names])
+        (
+            str(inspect.signature(m)),
+            code.co_code,
+            code.co_consts,
+            [_stands_for(m, name, seen) for name in code.co_names],
+        )
         for m, code in known
     ]
 
 
-def _stands_for(function, name):
+def _stands_for(function, name, seen):
     called = function.__globals__.get(name)
-    own = inspect.isclass(called) and issubclass(called, torch.autograd.Function)
-    return code_of(called) if own else name
+    if not (inspect.isclass(called) and issubclass(called, torch.autograd.Function)):
+        return name
+    return None if called in seen else code_of(called, seen)
