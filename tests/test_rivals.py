@@ -136,6 +136,8 @@ def dealt(x, **counts):
             lambda: make_problem(0, classes=10, n=12),
             "10 classes of at least 2 examples do not fit into n = 12 examples",
         ),
+        (lambda: make_problem(0, n=4), "2 classes of at least 2 examples do not fit into n // 2 = 2 examples"),
+        (lambda: make_problem(0, test=3), "2 classes of at least 2 examples do not fit into test = 3 examples"),
         (lambda: make_problem(0, overlap="some"), "overlap must be one of small, large; got 'some'"),
         (lambda: make_problem(0, noise=1.5), "noise must be a share between 0 and 1, got 1.5"),
         (lambda: class_counts(21, 10, 0.01), "the commonest of 10 classes would be left with -1 of n = 21 examples"),

@@ -29,11 +29,12 @@ class Problem(Example):
             object.__setattr__(self, f"y_{name}", torch.as_tensor(y, dtype=torch.int64))
 
 
-def class_counts(n, classes, prevalence, least=2):
+def class_counts(n, classes, prevalence, least=2, name="n"):
     """How many examples each class gets, commonest first, falling by the same factor from class to class.
 
     With two classes ``prevalence`` is the share of class 1. With more, the rarest and the commonest class are in the
-    same proportion to each other, prevalence : 1 - prevalence. No class gets fewer than ``least``.
+    same proportion to each other, prevalence : 1 - prevalence. No class gets fewer than ``least``. ``name`` is what a
+    message calls the number of examples.
 
     Raises:
         ValueError: a prevalence outside (0, 0.5], fewer than two classes, more classes than examples allow.
@@ -43,14 +44,14 @@ def class_counts(n, classes, prevalence, least=2):
     if not 0 < prevalence <= 0.5:
         raise ValueError(f"prevalence must be above 0 and at most 0.5, got {prevalence}.")
     if classes < 2 or n < least * classes:
-        raise ValueError(f"{classes} classes of at least {least} examples do not fit into n = {n} examples.")
+        raise ValueError(f"{classes} classes of at least {least} examples do not fit into {name} = {n} examples.")
     fall = (prevalence / (1 - prevalence)) ** (1 / (classes - 1))
     shares = torch.tensor([fall**k for k in range(classes)], dtype=torch.float64)
     counts = (n * shares / shares.sum()).round().long().clamp(min=least)
     counts[0] = n - counts[1:].sum()
     if counts[0] < least:
         raise ValueError(
-            f"the commonest of {classes} classes would be left with {counts[0].item()} of n = {n} examples; "
+            f"the commonest of {classes} classes would be left with {counts[0].item()} of {name} = {n} examples; "
             f"expected at least {least}: give more examples or a larger prevalence."
         )
     return counts.tolist()
@@ -76,8 +77,8 @@ def make_problem(seed, *, classes=2, prevalence=0.2, n=600, overlap="small", noi
     check_choice(overlap, ("small", "large"), "overlap")
     if classes > 64:  # a corner each of a cube of six dimensions
         raise ValueError(f"make_problem has room for at most 64 classes, got {classes}.")
-    sizes = {"train": n, "held": n // 2, "test": test}
-    counts = {part: class_counts(size, classes, prevalence) for part, size in sizes.items()}
+    sizes = {"train": (n, "n"), "held": (n // 2, "n // 2"), "test": (test, "test")}
+    counts = {part: class_counts(size, classes, prevalence, name=name) for part, (size, name) in sizes.items()}
     most = sum(part[0] for part in counts.values())
     x, y = make_classification(
         n_samples=classes * most + 10 * classes,  # the clusters' sizes are rounded
