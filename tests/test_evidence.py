@@ -253,6 +253,9 @@ def test_the_ranking_gain_is_speed():
         assert abs(late.mean) < early.mean / 4
         lasting = [difference(WEIGHTED, "cross-entropy", "balanced_accuracy", data=data, epochs=e) for e in (100, 500)]
         assert lasting[0].mean > lasting[1].mean and lasting[1].sign == 1
+        longest = difference(*pair, data=data, epochs=2000)
+        assert longest.sign == 0 and longest.mean < 0 and longest.seeds == 40  # "it has not come back"
+        assert difference(WEIGHTED, "cross-entropy", "balanced_accuracy", data=data, epochs=2000).sign == 1
 
 
 def test_focal_loss_makes_the_probabilities_worse():
