@@ -9,26 +9,32 @@ sys.path.insert(0, str(Path(__file__).parent))
 import misconceptions
 from feedback import ABOUT, title_of
 from page import escape, whole
+from results import PARTS
 from talk import spelled
 
 MOST_KINDS, MOST_NAMED = 40, 8
 
 
-def overview(students, folder_name):
-    """The page as bytes. ``students`` are those of ``results``."""
+def overview(students, folder_name, unknown=()):
+    """The page as bytes. ``students`` are those of ``results``; whom the roster lacks, ``unknown``, is not counted."""
+    everyone, students = students, [s for s in students if s.row["student"] not in unknown]
+    strangers = [s for s in everyone if s.row["student"] in unknown]
     graded = [s for s in students if any(result["parts"] for result in s.best.values())]
-    parts = [f"<h1>{escape(folder_name)}</h1>", first_line(students, graded), by_exercise(students)]
-    parts += [misunderstood(students), not_graded(students), alike(students), everybody(students)]
+    parts = [f"<h1>{escape(folder_name)}</h1>", first_line(students, graded, strangers), by_exercise(students)]
+    parts += [misunderstood(students), not_graded(everyone), alike(everyone)]
+    parts += [scores("Everybody, lowest scores first", students), scores("Not on the roster", strangers)]
     return whole(f"{folder_name}: the class at a glance", "\n".join(part for part in parts if part), "72rem")
 
 
-def first_line(students, graded):
+def first_line(students, graded, strangers=()):
     text = f"{len(students)} students, {len(graded)} with at least one graded notebook"
     if graded:
         shares = [s.row["score"] / s.row["of"] for s in graded if s.row["of"]]
         seconds = sum(s.row["seconds"] for s in students)
         text += f"; half of these have {statistics.median(shares):.0%} of their points or more"
         text += f". The grader took {seconds / 60:.1f} minutes of processor and waiting, all in all"
+    if strangers:
+        text += f". {len(strangers)} more, not on the roster, handed in: they stand at the end, counted in no number"
     return f'<p class="score">{text}.</p>'
 
 
@@ -62,7 +68,8 @@ def misunderstood(students):
     rows = []
     for kind, cases in misconceptions.counted(students)[:MOST_KINDS]:
         who = sorted({student for student, *_ in cases})
-        where = ", ".join(sorted({f"{slug.split('_')[0].lstrip('0')} {part}" for _, slug, part, _ in cases}))
+        places = sorted({(slug, PARTS.index(part)) for _, slug, part, _ in cases})
+        where = ", ".join(f"{slug.split('_')[0].lstrip('0')} {PARTS[k]}" for slug, k in places)
         example = min((sentence for *_, sentence in cases), key=len)
         rows.append([f"<b>{escape(kind.name)}</b>", len(who), escape(where), escape(example[:400]), escape(kind.say)])
     head = ["Misconception", "students", "where", "for example, the check said", "in class"]
@@ -100,9 +107,9 @@ def alike(students):
     return f"<h2>Alike</h2><p>{why}</p>" + table(["Exercise", "students", "who"], rows, (1,)) if rows else ""
 
 
-def everybody(students):
+def scores(title, students):
     rows = [
         [escape(s.row["student"]), s.row["score"], s.row["of"], escape(s.row["status"]), s.row["seconds"]]
         for s in sorted(students, key=lambda s: (s.row["score"] / (s.row["of"] or 1), s.row["student"]))
     ]
-    return "<h2>Everybody, lowest scores first</h2>" + table(["Student", "score", "of", "", "seconds"], rows, (1, 2, 4))
+    return f"<h2>{title}</h2>" + table(["Student", "score", "of", "", "seconds"], rows, (1, 2, 4)) if rows else ""

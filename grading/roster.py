@@ -57,7 +57,10 @@ def read_roster(path):
     if not lines:
         raise BadRoster(f"The roster {path} is empty; expected a line of column names and a line a student.")
     separator = max("\t;,", key=lines[0].count)  # of none, the comma: one column
-    rows = list(csv.reader(io.StringIO(text), delimiter=separator))
+    try:
+        rows = list(csv.reader(io.StringIO(text), delimiter=separator))
+    except csv.Error as error:
+        raise BadRoster(f"The roster {path} cannot be read as CSV: {error}.") from None
     while rows and not any(cell.strip() for cell in rows[0]):
         rows.pop(0)
     columns = columns_of(rows[0], path)
@@ -81,6 +84,8 @@ def read_roster(path):
 def decoded(content, path):
     """Text in UTF-8, UTF-16 or, where it is neither, the western code page of spreadsheets."""
     encodings = ("utf-16",) if content.startswith((b"\xff\xfe", b"\xfe\xff")) else ("utf-8-sig", "cp1252")
+    if 0 in content[:2]:  # UTF-16 as well, without the mark that says so
+        encodings = ("utf-16-be" if content[:1] == b"\0" else "utf-16-le",)
     for encoding in encodings:
         try:
             text = content.decode(encoding)

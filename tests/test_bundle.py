@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlparse
 
 import pytest
 from bs4 import BeautifulSoup
-from bundle import bundle
+from bundle import bundle, main
 from run_from_wheel import all_notebooks, run
 
 ROOT = Path(__file__).parent.parent
@@ -69,6 +69,23 @@ def test_its_readme_installs_the_library_and_a_notebook_runs(unpacked, tmp_path)
     assert seconds > 0
 
 
-def test_without_a_built_site_one_sentence_says_so(tmp_path):
+def test_what_is_missing_is_said_in_one_sentence(tmp_path, monkeypatch, capsys):
+    wheel = tmp_path / "w.whl"
+    with pytest.raises(FileNotFoundError, match="expected the library's wheel: make wheel"):
+        bundle(wheel, tmp_path, tmp_path / "lesson.zip")
+    wheel.touch()
     with pytest.raises(FileNotFoundError, match="expected the built site: make book"):
-        bundle(tmp_path / "w.whl", tmp_path, tmp_path / "lesson.zip")
+        bundle(wheel, tmp_path, tmp_path / "lesson.zip")
+    monkeypatch.setattr(sys, "argv", ["bundle", str(tmp_path / "dist" / "*.whl")])  # as a shell passes it on
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and said.endswith("expected the library's wheel: make wheel.\n")
+    assert "Traceback" not in said
+
+
+def test_the_folder_for_the_zip_need_not_be_there(tmp_path):
+    (tmp_path / "w.whl").touch()
+    (tmp_path / "index.html").touch()
+    assert "site/index.html" in bundle(tmp_path / "w.whl", tmp_path, tmp_path / "dist" / "lesson.zip")
+    assert (tmp_path / "dist" / "lesson.zip").is_file()

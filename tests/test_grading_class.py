@@ -47,7 +47,7 @@ def result(score=1, **more):
 # --- the roster ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "latin-1"])
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_encodings_and_separators_are_found(tmp_path, encoding, separator):
     text = "\r\n".join(separator.join(row) for row in [["Name", "ID"], ["Zoë Müller", "7"], ["", ""], ["Bo", "8"]])
@@ -76,6 +76,8 @@ def test_a_platforms_own_export_is_a_roster(tmp_path):
         ("name\nA\x1b[2Jna\n", "has a name with characters that cannot be printed: 'A\\x1b[2Jna'"),
         (b"name\n\x81\x8d\n", "is no text in UTF-8, UTF-16 or Windows-1252; save it as CSV in UTF-8."),
         (b"PK\x03\x04\0\0name", "is no text in"),
+        (b"\0\0\0", "is no text in"),
+        ("name\n" + "x" * 200_000, "cannot be read as CSV: field larger than field limit (131072)."),
     ],
 )
 def test_a_bad_roster_gets_one_sentence(tmp_path, text, said):
@@ -228,6 +230,30 @@ def test_with_a_roster_alone_what_anybody_handed_in_was_set(tmp_path):
     found = [("a", Path("a"), result()), ("b", Path("b"), result(exercise=SLUGS[3]))]
     report.write_report(found, tmp_path, 1, (), {"a": Entry("a"), "b": Entry("b"), "c": Entry("c")})
     assert {row["of"] for row in rows_of(tmp_path / "grades.csv")} == {"6"}
+
+
+def test_a_stranger_sets_nothing(tmp_path):
+    found = [("a", Path("a"), result()), ("eve", Path("e"), result(exercise=SLUGS[3]))]
+    report.write_report(found, tmp_path, 1, (), {"a": Entry("a")}, ["eve"])
+    assert {row["student"]: row["of"] for row in rows_of(tmp_path / "grades.csv")}["a"] == "3"
+
+
+def test_a_stranger_is_not_counted_on_the_teachers_page(reported):
+    folder, _ = reported
+    text = (folder / "class.html").read_text()
+    assert "2 students, 1 with at least one graded notebook" in text
+    assert "1 more, not on the roster, handed in: they stand at the end" in text
+    everybody, strangers = text.split("Everybody, lowest scores first")[1].split("Not on the roster</h2>")
+    assert "Ana" in everybody and "Ben" in everybody and "eve (9)" not in everybody and "eve (9)" in strangers
+    by_exercise = text.split("By exercise and part")[1].split("<h2>")[0]
+    assert '<td class="n">1</td><td>1 <span' in by_exercise, "handed in by one, who predicted right"
+
+
+def test_places_are_in_the_order_of_the_book(tmp_path):
+    found = [(slug, Path(slug), result(exercise=slug)) for slug in (SLUGS[11], SLUGS[8], SLUGS[0])]
+    report.write_report(found, tmp_path, 1)
+    text = (tmp_path / "class.html").read_text()
+    assert "<td>1 expose, 9 expose, 12 expose</td>" in text
 
 
 def test_canvas_takes_its_own_columns_back(reported):

@@ -18,13 +18,16 @@ Prepare the computers before class, while there is a network; after that the bun
 
 
 def bundle(wheel, site, output):
-    """Write the zip to `output`; returns the names of its files."""
+    """Write the zip to `output`; returns the names of its files. Raises FileNotFoundError where a part is missing."""
+    if not wheel.is_file():
+        raise FileNotFoundError(f"{wheel} is no file; expected the library's wheel: make wheel")
     if not (site / "index.html").is_file():
         raise FileNotFoundError(f"{site} has no index.html; expected the built site: make book")
     files = {f"notebooks/{path.relative_to(ROOT / 'notebooks')}": path for path in all_notebooks()}
     files |= {f"site/{path.relative_to(site)}": path for path in sorted(site.rglob("*")) if path.is_file()}
     files[wheel.name] = wheel
     top = output.stem
+    output.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(f"{top}/README.txt", README.format(wheel=wheel.name))
         for name, path in tqdm(files.items(), unit="file", leave=False):
@@ -37,7 +40,10 @@ def main():
     parser.add_argument("wheel", type=Path)
     wheel = parser.parse_args().wheel
     output = ROOT / "dist" / "focal-loss-bundle.zip"
-    names = bundle(wheel, ROOT / "_build" / "html", output)
+    try:
+        names = bundle(wheel, ROOT / "_build" / "html", output)
+    except FileNotFoundError as reason:
+        parser.error(f"{reason}.")
     print(f"{output}: {len(names)} files, {output.stat().st_size / 1e6:.1f} MB")
 
 
