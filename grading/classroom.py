@@ -9,6 +9,7 @@ the same files.
 import argparse
 import json
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -145,8 +146,9 @@ def main():
     arguments = parser.parse_args()
     start = time.monotonic()
     try:
-        if not arguments.seed.lstrip("-").isdecimal():
-            raise BadClass(f"The seed must be a whole number, such as 7; got {arguments.seed!r}.")
+        if not re.fullmatch(r"[+-]?\d{1,18}", arguments.seed):
+            got = repr(arguments.seed[:40])
+            raise BadClass(f"The seed must be a whole number of at most 18 digits, such as 7; got {got}.")
         if arguments.out.exists() and not arguments.out.is_dir():
             raise BadClass(f"{arguments.out} is a file; expected a folder, or none yet.")
         if (arguments.out / "students").exists() and not (arguments.out / "teacher" / "class.json").exists():

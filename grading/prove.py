@@ -14,7 +14,9 @@ import torch
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 from variants import recipe  # noqa: E402
 
+from focal_lib.bugs import CATALOGUE, LOOKALIKES  # noqa: E402
 from focal_lib.exercises.fixing import Fix  # noqa: E402
+from focal_lib.exercises.outcomes import first_difference, names_of  # noqa: E402
 
 SEED = 20201130  # of the hidden cases of a proof
 SHORTEST_LINE = 25  # of code, without spaces: shorter ones occur anywhere
@@ -82,12 +84,22 @@ def intended(variant, exercise, where):
     found = {option for option in exercise.options.values() if option in broken}
     if found != set(variant.fault["breaks"]):
         raise NotProved(f"{where} breaks {sorted(found)} of its options; intended was {variant.fault['breaks']}.")
-    named = (exercise.before.suspects or [""])[0]
-    if named != variant.fault.get("bug", named):
-        raise NotProved(f"{where}: the diagnosis names {named!r}; intended was {variant.fault['bug']!r}.")
+    wanted, named = variant.fault["bug"], (exercise.before.suspects or [""])[0]
+    innocent = wanted in LOOKALIKES and computes_as(exercise, LOOKALIKES[wanted].loss)
+    if not named and (innocent or wanted not in {**CATALOGUE, **LOOKALIKES}):  # the last are no bugs of the museum's
+        named = wanted
+    if named != wanted:
+        raise NotProved(f"{where}: the diagnosis names {named!r}; intended was {wanted!r}.")
     if len(found) != len(recipe(variant.slug)["breaks"]):
         raise NotProved(f"{where} has {len(found)} options to be found; its siblings have another number.")
     return named
+
+
+def computes_as(exercise, loss):
+    """Whether the code under review gives the numbers of this innocent loss, with and without weights."""
+    both = {"logits", "labels"} | names_of(exercise.loss).keys() & names_of(loss).keys()
+    cases = ({n: value for n, value in case.items() if n in both} for case in exercise.kind.inputs())
+    return first_difference(exercise.loss, loss, cases) is None
 
 
 def counted(exercise):

@@ -84,6 +84,14 @@ def recipe(slug):
     return tomllib.loads((RECIPES / f"{slug}.toml").read_text("utf-8"))
 
 
+def bugs(slug):
+    """The faults of a recipe, as lists: one for each bug, with its spellings."""
+    found = {}
+    for fault in recipe(slug)["faults"]:
+        found.setdefault(fault["bug"], []).append(fault)
+    return list(found.values())
+
+
 @functools.cache
 def edition(slug):
     return json.loads((EDITIONS / f"{slug}.ipynb").read_text("utf-8"))
@@ -124,7 +132,7 @@ def draw_number(seed, student, slug, attempt=0):
 def make(slug, number, id=""):
     """The :class:`Variant` of this number. ``id`` goes into the notebook."""
     draw = random.Random(f"{slug}/{number}")
-    fault = {k: v for k, v in recipe(slug).items() if k != "faults"} | draw.choice(recipe(slug)["faults"])
+    fault = {k: v for k, v in recipe(slug).items() if k != "faults"} | draw.choice(draw.choice(bugs(slug)))
     names = names_for(draw)
     name = names["TeamLoss" if "class TeamLoss" in fault["code"] else "team_loss"]
     code = rewritten(fault["code"], names, draw)
@@ -145,6 +153,7 @@ def make(slug, number, id=""):
         "stub": _called(code, name, fix_name) if right else 'fixed_loss = ...  # a mended loss; or "none"',
         "hints": fault["hints"],
         "own_hints": fault["hints"] is not recipe(slug)["hints"],
+        "instead": fault.get("instead", []),
     }
     notebook["cells"] = list(_cells(notebook["cells"], source, names))
     for k, cell in enumerate(notebook["cells"], 1):
@@ -235,6 +244,7 @@ def _cells(cells, source, names):
 
 
 def _code(text, source, names):
+    text = _instead(text, source)
     if "exercise = Exercise(" in text:
         return source["exercise"]
     if re.match(r"(def fixed_loss|class FixedLoss|fixed_loss =)", text):
@@ -243,7 +253,15 @@ def _code(text, source, names):
     return renamed(text, {old: names[old] for old in wanted})
 
 
+def _instead(text, source):
+    """What the edition says of its own bug, as the recipe says it of this one."""
+    for old, new in source["instead"]:
+        text = text.replace(old, new)
+    return text
+
+
 def _prose(text, source, names):
+    text = _instead(text, source)
     if "**The story.**" in text:
         text = re.sub(
             r"\*\*The story\.\*\*.*?\n\n", lambda _: f"**The story.** {source['story']}\n\n", text, flags=re.S

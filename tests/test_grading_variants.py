@@ -20,6 +20,8 @@ import variants
 from roster import Entry
 from test_leaks import leaks_in
 
+from focal_lib.bugs import CATALOGUE, LOOKALIKES
+
 KEY = b"of the tests"
 WITH = variants.with_variants()
 SOME = range(0, 8000, 1000)  # eight numbers
@@ -43,6 +45,37 @@ def test_eight_variants_are_different_and_proved_and_as_hard_as_each_other(slug)
 
 
 @pytest.mark.parametrize("slug", WITH)
+def test_every_fault_of_a_recipe_is_proved_and_as_hard_as_its_siblings(slug):
+    hard = {}
+    for fault in variants.recipe(slug)["faults"]:
+        one = next(one for number in range(1000) if (one := variants.make(slug, number)).fault["code"] == fault["code"])
+        proof = prove.prove(one)
+        assert proof["bug"] == fault["bug"]
+        hard[fault["code"]] = len(proof["broken"])
+    assert max(hard.values()) - min(hard.values()) <= 1, hard
+
+
+@pytest.mark.parametrize("slug", WITH)
+def test_the_bugs_of_a_recipe_hang_in_one_room(slug):
+    bugs = {fault["bug"] for fault in variants.recipe(slug)["faults"]}
+    rooms = {CATALOGUE[bug].room if bug in CATALOGUE else bug in LOOKALIKES for bug in bugs}
+    assert len(rooms) == 1, rooms  # or all are innocent; or none is in the museum
+
+
+@pytest.mark.parametrize("slug", WITH)
+def test_what_a_recipe_says_instead_replaces_something(slug):
+    text = "\n".join("".join(cell["source"]) for cell in variants.edition(slug)["cells"])
+    wanted = [old for fault in variants.recipe(slug)["faults"] for old, _ in fault.get("instead", [])]
+    assert [old for old in wanted if old not in text] == []
+
+
+def test_each_bug_is_drawn_as_often_as_the_others():
+    """However many spellings it has."""
+    drawn = [variants.make(WITH[0], number).fault["bug"] for number in range(200)]
+    assert all(60 < drawn.count(bug) < 140 for bug in set(drawn)) and len(set(drawn)) == 2
+
+
+@pytest.mark.parametrize("slug", WITH)
 def test_no_variant_holds_the_solution_of_another_nor_the_masters(slug, tmp_path):
     made = [variants.make(slug, number) for number in SOME]
     for one in made:
@@ -55,15 +88,17 @@ def test_no_variant_holds_the_solution_of_another_nor_the_masters(slug, tmp_path
             assert fix not in text and (fix.partition(":")[2] or fix) not in text, "the solution of a sibling"
 
 
-def test_the_guide_says_in_which_exercises_the_bug_differs():
-    """Elsewhere a variant has the same fault in other words; that is less, and teachers should know."""
-    bugs = {slug: {fault.get("bug") for fault in variants.recipe(slug)["faults"]} for slug in WITH}
-    assert sorted(slug[:2] for slug in WITH if len(bugs[slug]) > 1) == ["08", "09"]
-    assert {len(bugs[slug]) for slug in WITH} == {1, 2}
-    assert all(len(variants.recipe(slug)["faults"]) >= 3 for slug in WITH)
-    assert len(variants.recipe("06_suspicious_names")["faults"]) == 4
+def test_the_guide_says_how_much_differs():
+    """The bug itself is drawn in every exercise; teachers should know from how many, and that rooms are shared."""
+    bugs = {slug[:2].lstrip("0"): {fault["bug"] for fault in variants.recipe(slug)["faults"]} for slug in WITH}
+    assert sorted(number for number in bugs if len(bugs[number]) != 2) == ["12", "6"]
+    assert len(bugs["12"]) == len(bugs["6"]) == 3 and bugs["6"] <= set(LOOKALIKES)
+    assert [number for number in bugs if not bugs[number] <= set(CATALOGUE) | set(LOOKALIKES)] == ["13"]
+    assert bugs["2"] == bugs["7"]
     text = " ".join((ROOT / "book" / "teaching.md").read_text("utf-8").split())
-    assert "In 8 and 9 it is one of two bugs" in text and "in three ways or more (6 is innocent in four)" in text
+    assert "one of two bugs of the same room of the {doc}`museum" in text and "in 12 one of three" in text
+    assert "innocent in three ways in 6" in text and "in 13 the two bugs hang in no room" in text
+    assert "Exercises 2 and 7 draw from the same two" in text
 
 
 def test_a_planted_solution_is_found():
@@ -79,7 +114,7 @@ def test_a_planted_solution_is_found():
     [
         (
             lambda one: {"fault": one.fault | {"bug": "n_by_n"}},
-            "names 'reduce_flag_without_effect'; intended was 'n_by_n'",
+            "intended was 'n_by_n'",
         ),
         (lambda one: {"fault": one.fault | {"breaks": ["is_stateless"]}}, "of its options; intended was"),
         (lambda one: {"solution": one.solution | {"predict": "none"}}, "the solution of predict fails"),
@@ -208,7 +243,11 @@ def test_a_latecomer_changes_nobody_elses_variant():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--seed", "seven"), "The seed must be a whole number, such as 7; got 'seven'."),
+        (("--seed", "seven"), "The seed must be a whole number of at most 18 digits, such as 7; got 'seven'."),
+        (("--seed=--7",), "such as 7; got '--7'."),
+        (("--seed", "7.5"), "such as 7; got '7.5'."),
+        (("--seed", ""), "such as 7; got ''."),
+        (("--seed", "9" * 5000), "such as 7; got '9999"),
         (("--exercises", "3"), "Exercise '3' has no variants; there are variants of 01_one_number, "),
         (("--exercises", "99"), "Exercise '99' is no exercise; there are variants of"),
         (("--out", __file__), "is a file; expected a folder, or none yet."),
@@ -220,10 +259,22 @@ def test_bad_input_gets_one_sentence(tmp_path, monkeypatch, capsys, options, sai
     assert ended.value.code == 2 and said in capsys.readouterr().err
 
 
-def test_a_bad_roster_writes_nothing(tmp_path, monkeypatch, capsys):
-    with pytest.raises(SystemExit):
-        made(tmp_path, monkeypatch, "name\nAna\nAna\n")
-    assert "twice" in capsys.readouterr().err and not (tmp_path / "class").exists()
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name\nAna\nAna\n", "twice"),
+        ("name;id\n;7\n", "has no name."),
+        ("name\tid\n" + "x" * 200 + "\t7\n", "has a name of 200 characters"),
+        ("", "is empty"),
+        ("Ana\nBen\n", "must name its columns"),
+    ],
+    ids=["duplicate", "empty name", "200 characters", "empty file", "no columns"],
+)
+def test_a_bad_roster_writes_nothing(tmp_path, monkeypatch, capsys, text, said):
+    with pytest.raises(SystemExit) as ended:
+        made(tmp_path, monkeypatch, text)
+    told = capsys.readouterr().err
+    assert ended.value.code == 2 and said in told and told.count("\n") == 1 and not (tmp_path / "class").exists()
 
 
 def test_a_folder_that_is_no_class_is_told(tmp_path):
