@@ -156,14 +156,14 @@ bundle: book wheel paper
 
 bench: $(BENCH)/ready $(VENV)/all-ready
 	PYTHONPATH=. $(BENCH)/bin/python benchmarks/speed.py
-	$(BIN)/python benchmarks/speed_page.py
+	PYTHONPATH=. $(BIN)/python benchmarks/speed_page.py
 	$(BIN)/python benchmarks/sweep_speed.py
 
 gpu: $(BENCH)/ready $(VENV)/all-ready
 	@$(BIN)/python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "This needs an NVIDIA GPU and a torch built for it.")'
 	$(BIN)/python -m pytest tests/test_cuda.py tests/test_losses.py tests/test_fused.py tests/test_training.py tests/test_sweep.py tests/test_detection.py
 	PYTHONPATH=. $(BENCH)/bin/python benchmarks/speed_gpu.py
-	$(BIN)/python benchmarks/speed_page.py
+	PYTHONPATH=. $(BIN)/python benchmarks/speed_page.py
 	$(BIN)/python benchmarks/sweep_speed.py
 	$(BIN)/python -m pytest --nbval --nbval-sanitize-with tests/nbval.cfg notebooks
 

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -126,3 +127,20 @@ def test_a_wrong_number_is_found():
     assert list(miscounts(f"It knows {len(CATALOGUE) + 1} known bugs.")) != []
     assert list(miscounts("All 97 properties hold.")) != []
     assert list(miscounts("Seventeen exercises wait for you, and four bugs of them are old.")) != []
+
+
+BENCHMARKS = set(
+    re.findall(r"\t((?:PYTHONPATH=\S+ )?)\S+/python (benchmarks/\w+\.py)", (ROOT / "Makefile").read_text())
+)
+
+
+@pytest.mark.parametrize("prefix, script", sorted(BENCHMARKS))
+def test_what_make_times_finds_its_modules(prefix, script):
+    """Each script is imported, not run, with the path that its line in the Makefile gives it."""
+    code = "import runpy, sys; sys.path[0] = sys.argv[1].rpartition('/')[0]; runpy.run_path(sys.argv[1])"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment |= dict([prefix.strip().split("=")] if prefix else [])
+    done = subprocess.run(
+        [sys.executable, "-c", code, script], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr.strip().splitlines()[-1]
