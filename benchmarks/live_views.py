@@ -38,7 +38,7 @@ def input_to_paint(browser, url, presses=80):
     """How much later than a plain range, which draws nothing, a page's ranges show a key press, in milliseconds.
 
     From the key press to the end of the frame that shows it. Each press of a range follows one of a plain range that is
-    put on the page, so that a machine with slower frames delays both.
+    put beside it, so that a machine with slower frames delays both, and the page need not scroll from one to the other.
 
     Args:
         presses: how many of each in all; each range gets at least 12 of them.
@@ -53,7 +53,7 @@ def input_to_paint(browser, url, presses=80):
       const plain = document.createElement('input');
       plain.type = 'range';
       plain.className = 'plain';
-      document.querySelector('main').prepend(plain);
+      window.putBeside = (handle) => handle.closest('.live-view').before(plain);
       window.waits = { plain: [], live: [] };
       addEventListener('input', (event) => {
         const kind = event.target === plain ? waits.plain : waits.live;
@@ -65,6 +65,7 @@ def input_to_paint(browser, url, presses=80):
     plain, ranges = page.locator("input.plain"), page.locator(".live input[type=range]").all()
     each = max(12, presses // max(1, len(ranges)))
     for handle in ranges:
+        handle.evaluate("(handle) => putBeside(handle)")
         for k in range(each):
             for pressed in (plain, handle):
                 pressed.press("ArrowLeft" if k % 4 < 2 else "ArrowRight")

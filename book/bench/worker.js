@@ -6,7 +6,7 @@ self.fetch = async (url) => {
   if (!files[name]) throw new TypeError("The page's Python has no network.");
   return new Response(files[name], { headers: { "Content-Type": kinds[name.split(".").pop()] ?? "text/plain" } });
 };
-let python;
+let python, ask;
 // Written by hand: WebKit reads no Blob here where the page was opened from a file.
 async function plain(bytes) {
   const unpacked = new DecompressionStream("gzip");
@@ -45,6 +45,7 @@ async function start({ wasm, stdlib, library }) {
   python.registerJsModule("page_kernel", { product });
   python.FS.writeFile("/lib/bench.zip", library);
   python.runPython("import sys\nsys.path.insert(0, '/lib/bench.zip')\nimport bench\nbench.without_threads()\nimport focal_lib");
+  ask = python.globals.get("bench").call;
   self.fetch = undefined;
   for (const name of Object.keys(files)) delete files[name];
   marks.push(performance.now());
@@ -56,7 +57,6 @@ self.onmessage = async ({ data: { id, name, arguments: given } }) => {
     if (name === "start") {
       self.postMessage({ id, answer: await start(given) });
     } else {
-      const ask = python.globals.get("bench")?.call ?? python.pyimport("bench").call;
       self.postMessage({ id, answer: JSON.parse(ask(name, JSON.stringify(given))) });
     }
   } catch (error) {

@@ -45,9 +45,9 @@ function render({ model, el }) {
     return `At γ = ${gamma} and minority weight ${model.get("alpha")}: the majority examples already right are ${examples[0]} of this batch and own ${gradient[0]} of its gradient (${loss[0]} of its loss); the minority examples still wrong are ${examples[3]} and own ${gradient[3]} (${loss[3]}).`;
   }
 
+  const stripes = `live-stripes-${Math.random().toString(36).slice(2)}`;
   function bars(width, height) {
     const svg = make("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": say() });
-    const stripes = `live-stripes-${Math.random().toString(36).slice(2)}`;
     svg.append(make("defs", {}, make("pattern", { id: stripes, width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
       make("line", { x1: 0, x2: 0, y1: 0, y2: 7, stroke: "#fff", "stroke-width": 3.5 }))));
     const left = 72, room = width - left - 4, step = (height - 8) / 3;
@@ -105,7 +105,7 @@ function render({ model, el }) {
   return view.show((width) => {
     const cumulated = model.get("show") === "cumulative";
     const height = width < 480 ? 250 : 270;
-    view.drawing.replaceChildren(cumulated ? curves(width, height) : bars(width, height), legend(cumulated));
+    redraw(view.drawing, cumulated ? curves(width, height) : bars(width, height), legend(cumulated));
     view.sentence.textContent = say();
   });
 }

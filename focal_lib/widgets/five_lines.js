@@ -50,12 +50,15 @@ function render({ model, el }) {
 
   return view.show(() => {
     const column = model.get("mended") ? Math.round((model.get("gamma") - limits.gamma.low) / limits.gamma.step) : 0;
-    dots.forEach((dot, k) => dot.setAttribute("r", Math.max(0.5, tables.size[k][column] * Math.sqrt(area * total)).toFixed(2)));
+    dots.forEach((dot, k) => {
+      const r = Math.max(0.5, tables.size[k][column] * Math.sqrt(area * total)).toFixed(2);
+      if (dot.getAttribute("r") !== r) dot.setAttribute("r", r); // a dot that stays costs nothing
+    });
     const share = now("right")[which()];
     bar.setAttribute("width", (624 * share).toFixed(1));
     owned.textContent = `already right (above 0.5): ${percent(share)}`;
     const [before, after] = code.split("    ce = {}\n");
-    shown.replaceChildren(before, make("mark", { class: which() ? "live-good" : "live-bad" }, `    ce = ${lines[which()]}`), after);
+    redraw(shown, new Text(before), make("mark", { class: which() ? "live-good" : "live-bad" }, `    ce = ${lines[which()]}`), new Text(after));
     svg.setAttribute("aria-label", say());
     if (svg.parentNode !== view.drawing) view.drawing.replaceChildren(svg);
     view.sentence.textContent = say();

@@ -147,7 +147,7 @@ function render({ model, el }) {
   }
 
   return view.show((width) => {
-    view.drawing.replaceChildren(draw[model.get("show")](width, width < 480 ? 250 : 290), legend());
+    redraw(view.drawing, draw[model.get("show")](width, width < 480 ? 250 : 290), legend());
     view.sentence.textContent = say();
   });
 }

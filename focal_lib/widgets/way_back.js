@@ -51,7 +51,7 @@ function render({ model, el }) {
       make("circle", { class: "live-dot live-focal", cx: x, cy: y, r: 8 }),
     );
     const words = [["cross-entropy", "true, and recovered"], ["focal", `learned with γ = ${model.get("gamma").toFixed(1)}`]];
-    view.drawing.replaceChildren(svg, lineLegend(words));
+    redraw(view.drawing, svg, lineLegend(words));
     view.sentence.textContent = say();
   }
 

@@ -58,7 +58,7 @@ function render({ model, el }) {
     const peak = Math.max(...drawn.bug);
     if (peak > high) svg.append(make("text", { class: "live-small live-halo", x: px(xs[drawn.bug.findIndex((y) => y > high)]), y: top + 10, "text-anchor": "end" }, `↑ on to ${peak.toFixed(1)} `));
     const entries = [["bug", "with one bug"], ["focal", "the right line"], ["guess", "your guess"]].filter(([kind]) => drawn[kind]);
-    view.drawing.replaceChildren(svg, lineLegend(entries));
+    redraw(view.drawing, svg, lineLegend(entries));
     buttons.forEach((button, k) => {
       button.textContent = `${LETTERS[k]}. ${options[k].title}${k === chosen ? (k === answer ? " ✓" : " ✗") : ""}`;
       button.setAttribute("aria-pressed", k === chosen);
