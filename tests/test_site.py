@@ -1,5 +1,8 @@
 """The built site: what a reader's browser receives. `make test` builds it first."""
 
+import csv
+import gzip
+import random
 import re
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
@@ -71,6 +74,30 @@ def picture_words(document):
 def test_pictures_have_words(page):
     for words in picture_words(soup(page)):
         assert len(words) > 20 and not re.match(r".*[0-9a-f]{32}", words)
+
+
+FIGURES = 250_000  # bytes, compressed, of the figures of one page
+
+
+def weight_of_figures(document, page):
+    """Bytes of a page's drawings and pictures as they travel."""
+    drawings = "".join(map(str, document.select("article svg")))
+    pictures = {picture["src"] for picture in document.select("article img[src]")}
+    files = [(SITE / page).parent.joinpath(source).read_bytes() for source in pictures if source[:5] != "data:"]
+    return sum(len(gzip.compress(part, 6)) for part in (drawings.encode(), *files))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_figures_of_a_page_keep_their_budget(page):
+    assert weight_of_figures(soup(page), page) <= FIGURES
+
+
+def test_figures_that_are_too_heavy_are_found():
+    page = "notebooks/01_imbalance"
+    before = weight_of_figures(soup(page), page)
+    points = random.Random(0).randbytes(FIGURES).hex()
+    drawing = f'<article><svg><path d="{points}"/></svg></article>'
+    assert 0 < before < FIGURES < weight_of_figures(BeautifulSoup(drawing, "html.parser"), page)
 
 
 LAUNCHERS = {"colab.research.google.com", "mybinder.org"}
@@ -172,6 +199,16 @@ def test_every_exhibit_has_an_address_and_its_picture_words_of_its_own():
     alts = [words for words in picture_words(document) if "instead of" in words]
     assert len(alts) == len(set(alts)) > 30
     assert document.select(".highlight .hll")
+
+
+def test_published_losses_have_a_badge_and_lead_to_the_exhibits():
+    table = soup("notebooks/07_diagnose").select_one("table.published")
+    with open(ROOT / "focal_lib" / "results" / "published.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(table.select(".verdict")) == len(table.select("tr:has(> td)")) == len(rows)
+    museum = soup("notebooks/06_bug_museum")
+    links = [link["href"] for link in table.select("a")]
+    assert len(links) > 10 and all(museum.find(id=link.partition("#")[2]) for link in links)
 
 
 def test_a_card_of_a_page_has_its_picture():

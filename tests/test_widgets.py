@@ -34,9 +34,16 @@ def make_cell_loss():
     return widgets.CellLoss(scene.images[0, 0], logits, scene.targets[0], scene.counted[0])
 
 
+NOTES = {
+    "texts": ["easy and common", "hard and common", "easy and rare"],
+    "labels": ["none", "none", "stop"],
+    "p_t": [0.9, 0.4, 0.7],
+    "weights": [0.5, 0.5, 8.0],
+}
+
+
 def make_text_ranking():
-    texts, labels = ["easy and common", "hard and common", "easy and rare"], ["none", "none", "stop"]
-    return widgets.TextRanking(texts=texts, labels=labels, p_t=[0.9, 0.4, 0.7], weights=[0.5, 0.5, 8.0])
+    return widgets.TextRanking(**NOTES)
 
 
 # Every view. One that needs arguments is made by a function of its own.
@@ -171,6 +178,19 @@ def test_the_welcome_page_shows_every_bug():
     stored = (Path(__file__).parent.parent / "book" / "views" / "wall.html").read_text("utf-8")
     shown = re.findall(r'href="\.\./notebooks/06_bug_museum\.html#(\w+)"', stored)
     assert shown == list(CATALOGUE), "run tools/store_views.py"
+
+
+def test_the_ranking_has_a_place_for_small_shares():
+    view = widgets.TextRanking(**(NOTES | {"p_t": [0.99, 0.4, 0.7]}))
+    place, first, weighted = unpack(view._tables["place"]), view.losses(0.0, "none"), view.losses(5.0, "balanced")
+    for shown, loss in ((place[0, 0], first), (place[-1, 1], weighted)):
+        share = loss / loss.sum()
+        assert np.abs(10 ** (shown / 20 - 5) / np.maximum(share, 1e-5) - 1).max() < 0.007
+    assert weighted.min() / weighted.sum() < 1e-5 and place[-1, 1].min() == 0  # below the scale: at its start
+    figure = widgets.TextRanking(**NOTES, scale="log").picture()
+    (dots,) = figure.axes[0].lines
+    assert figure.axes[0].get_xscale() == "log" and sum(dots.get_xdata()) == pytest.approx(1)
+    plt.close(figure)
 
 
 def test_which_bug_asks_only_what_the_picture_answers():

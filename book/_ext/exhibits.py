@@ -1,9 +1,17 @@
-"""The museum's page: an exhibit's faulty lines are marked, its rooms are folded, and its wall has a filter."""
+"""The museum's page: an exhibit's faulty lines are marked, its rooms are folded, and its wall has a filter.
+
+The table of published losses, in the chapter after it, leads to the exhibits.
+"""
+
+import re
+from pathlib import Path
 
 from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 PAGE = "notebooks/06_bug_museum"
+PUBLISHED = "notebooks/07_diagnose"
+ROW = re.compile("<tr>" + r"<t([dh])>([^<]*)</t\1>" + r"<t\1>([^<]*)</t\1>" * 4 + "</tr>")
 ROOM = "The exhibits of this room, one below the other"
 
 
@@ -54,8 +62,39 @@ def add_filter(app, pagename, templatename, context, doctree):
         app.add_js_file("wall.js", loading_method="defer")
 
 
+def dress_published(app, pagename, templatename, context, doctree):
+    """Published losses: library and loss in one cell, the verdict a badge, each cause a link to its exhibit."""
+    wall = Path(app.srcdir, "book/views/wall.html")
+    if pagename != PUBLISHED or not wall.is_file():
+        return
+    exhibits = set(re.findall(r'#(\w+)" data-words', wall.read_text("utf-8")))
+    names = []
+
+    def cause(name):
+        words = name.replace("_", "_<wbr>")
+        return f'<a href="06_bug_museum.html#{name}">{words}</a>' if name in exhibits else words
+
+    def row(found):
+        kind, library, loss, verdict, causes, words = found.groups()
+        if kind == "h":
+            names[:] = [f"{library} and {loss}", verdict, causes, words]
+            return "<thead><tr>" + "".join(f'<th scope="col">{name}</th>' for name in names) + "</tr></thead>"
+        badge = f'<span class="verdict verdict-{verdict.partition(" (")[0].replace(" ", "-")}">{verdict}</span>'
+        led = ", ".join(cause(name) for name in causes.split(", "))
+        cells = "".join(
+            f'<td data-name="{name}">{cell}</td>' for name, cell in zip(names[1:], (badge, led, words), strict=True)
+        )
+        return f'<tr><th scope="row">{library}<br><code>{loss}</code></th>{cells}</tr>'
+
+    table = re.compile(r'<table style="[^"]*">((?:(?!</table>).)*likely cause.*?)</table>', re.DOTALL)
+    context["body"] = table.sub(
+        lambda found: f'<table class="published">{ROW.sub(row, found[1])}</table>', context["body"]
+    )
+
+
 def setup(app):
     app.add_post_transform(MarkTheFault)
     app.add_post_transform(FoldRooms)
     app.connect("html-page-context", add_filter)
+    app.connect("html-page-context", dress_published)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -13,7 +13,10 @@ from sphinx.transforms import SphinxTransform
 
 NOTEBOOK = re.compile(r"notebooks/.*")
 KEPT = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw, nodes.comment)
-TIED = re.compile(r"(?<=\d) (?=%|(?:ms|MiB|GiB|px)\b)|(?<=[γαπ]) (?==)|(?<=[γαπ] =) (?=\d)|(?<=[γαπ]\u00a0=) (?=\d)")
+TIED = re.compile(
+    r"(?<=\d) (?=%|(?:s|ms|kB|KB|MB|GB|MiB|GiB|px|\d{3})\b)"  # 65 537 too
+    r"|(?<=[γαπ]) (?==)|(?<=[γαπ] =) (?=\d)|(?<=[γαπ]\u00a0=) (?=\d)"
+)
 # An index, or an exponent; between brackets it is more than one sign.
 RAISED = re.compile(r"\b([pz]|(?<!\w)α)_([tj])\b|\^(?:\(([^()]+)\)|([\d.]*\d|[γw]))")
 VERDICTS = ("right", "half right", "wrong", "not shown")

@@ -24,7 +24,7 @@ function render({ model, el }) {
   function say() {
     const [share] = now("object"), [worst] = now("worst"), [rest] = now("rest");
     const name = names[limits.network.indexOf(model.get("network"))];
-    return `${name}, γ = ${model.get("gamma").toFixed(1)}: the object's cell owns ${percent(share)} of the loss of this image, the ten worst background cells ${percent(worst)}, and the other ${cells * cells - 11} cells ${percent(rest)}.`;
+    return `${name}, γ = ${model.get("gamma").toFixed(1)}: the object's cell owns ${percent(share)} of the loss of this image, the ten worst background cells ${percent(worst)}, and all other cells ${percent(rest)}.`;
   }
 
   // What stays while gamma moves is drawn once for each width: to decode the photo anew at each step takes long.

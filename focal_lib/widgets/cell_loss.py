@@ -87,7 +87,7 @@ class CellLoss(LiveView):
         name = self._facts["names"][("first", "second").index(self.network)]
         return (
             f"{name}, γ = {self.gamma:.1f}: the object's cell owns {share} of the loss of this image, the ten worst "
-            f"background cells {worst}, and the other {cells.size - 11} cells {rest}."
+            f"background cells {worst}, and all other cells {rest}."
         )
 
     def picture(self):

@@ -12,6 +12,7 @@ function render({ model, el }) {
 
   view.slider("gamma", { name: ["Focusing parameter ", make("i", {}, "γ")], text: (value) => value.toFixed(1) });
   view.choice("weighting", "Class weights", { none: "none", balanced: "balanced" });
+  view.choice("scale", "Scale", { linear: "linear", log: "log" });
   view.presets("Try", [
     ["NLL", { gamma: 0, weighting: "none" }],
     ["weighted NLL", { gamma: 0, weighting: "balanced" }],
@@ -34,12 +35,17 @@ function render({ model, el }) {
   // A list: a screen reader walks it row by row, and the words wrap by themselves.
   function draw() {
     const [order, loss, factor, share] = ["order", "loss", "factor", "share"].map((name) => now(name));
+    // A bar has a length only where the scale has a zero; on the log scale a dot has a place.
+    const log = model.get("scale") === "log", place = now("place");
+    const mark = (k) => make("span", log ? { class: "live-at", style: `left: ${place[k].toFixed(1)}%` } : { class: "live-bar", style: `width: ${(100 * share[k]).toFixed(1)}%` });
+    const marks = log ? ["≤\u00a00.001", "0.01", "0.1", "1", "10", "100\u00a0%"] : ["0", "20", "40", "60", "80", "100\u00a0%"];
+    const scale = make("p", { class: "live-scale live-small", "aria-hidden": "true" }, ...marks.map((words) => make("span", {}, words)));
     const list = make("ol", { class: "live-ranking" }, ...order.map((k) => {
-      const bar = make("span", { class: "live-track", "aria-hidden": "true" }, make("span", { class: "live-bar", style: `width: ${(100 * share[k]).toFixed(1)}%` }));
+      const bar = make("span", { class: "live-track", "aria-hidden": "true" }, mark(k));
       const facts = make("span", { class: "live-small" }, `${labels[k]} · `, pt(), `\u00a0${p_t[k].toFixed(2)} · loss ${short(loss[k])} · counts ${short(factor[k])}×`);
       return make("li", {}, make("span", {}, texts[k]), bar, make("span", { class: "live-share" }, percent(share[k]).replace("less than ", "< ")), facts);
     }));
-    view.drawing.replaceChildren(list);
+    view.drawing.replaceChildren(scale, list);
     view.sentence.textContent = say();
   }
 

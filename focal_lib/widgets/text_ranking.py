@@ -9,6 +9,8 @@ from .view import Choice, LiveView, Step, module, pack, percent
 
 __all__ = ["TextRanking"]
 
+DECADES = 5  # the log scale: a share of the loss from all of it down to 10**-5
+
 
 class TextRanking(LiveView):
     """Texts with their p_t, loss and share of the loss, the most expensive first.
@@ -24,7 +26,8 @@ class TextRanking(LiveView):
         weights: the class weight of each text's class, N positive numbers.
         gamma: focusing parameter, 0 to 5 in steps of 0.1.
         weighting: "none", or "balanced" for the class weights.
-        hide: any of "gamma", "weighting", "presets", "reset", "link".
+        scale: "linear" for bars, or "log" for dots on a scale on which small shares can be told apart.
+        hide: any of "gamma", "weighting", "scale", "presets", "reset", "link".
         name: what the view is called in a link.
 
     Raises:
@@ -36,6 +39,7 @@ class TextRanking(LiveView):
     _esm = module("text_ranking.js")
     gamma = Step(2.0, 0, 5, 0.1)
     weighting = Choice("none", "balanced")
+    scale = Choice("linear", "log")
 
     def __init__(self, texts, labels, p_t, weights, **kwargs):
         if not len(texts) == len(labels) == len(p_t) == len(weights):
@@ -47,10 +51,12 @@ class TextRanking(LiveView):
         self._facts = {"texts": list(texts), "labels": list(labels), "p_t": list(p_t), "weights": list(weights)}
         every = [[self.losses(g, w) for w in ("none", "balanced")] for g in self.traits()["gamma"].grid().tolist()]
         loss = np.array(every)  # (gamma, weighting, text)
+        share = loss / loss.sum(axis=2, keepdims=True)
         self._tables = {
             "loss": pack(loss),
             "factor": pack(loss / loss[:1, :1]),
-            "share": pack(loss / loss.sum(axis=2, keepdims=True)),
+            "share": pack(share),
+            "place": pack(place(share), places=1),
             "order": pack(np.argsort(-loss, axis=2, kind="stable"), places=0),
         }
 
@@ -77,7 +83,18 @@ class TextRanking(LiveView):
         order = np.argsort(-loss, kind="stable")
         figure, ax = plots.axes("share of the loss of these notes", "", width=7, height=0.42 * len(loss) + 1)
         names = [f"{facts['texts'][k]}\n{facts['labels'][k]}, $p_t$ = {facts['p_t'][k]:.2f}" for k in order]
-        ax.barh(names, loss[order] / loss.sum(), color=plots.COLORS["focal"])
+        share = loss[order] / loss.sum()
+        if self.scale == "log":
+            ax.plot(np.maximum(share, 10.0**-DECADES), names, "o", color=plots.COLORS["focal"])
+            ax.set_xscale("log")
+            ax.set_xlim(10.0**-DECADES, 1)
+        else:
+            ax.barh(names, share, color=plots.COLORS["focal"])
         ax.tick_params(axis="y", labelsize=8)
         ax.invert_yaxis()
         return figure
+
+
+def place(share):
+    """Where shares stand on the log scale, in percent of its length; what is below the scale stands at its start."""
+    return 100 * (np.log10(np.clip(share, 10.0**-DECADES, 1)) / DECADES + 1)

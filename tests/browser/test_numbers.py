@@ -152,7 +152,14 @@ def text_ranking(chance):
     """The notes that chapter 08 shows; their p_t comes from a network trained there."""
     view = widgets.TextRanking(**shipped("08_text", "text_ranking")["_facts"])
     for _ in range(SETTINGS):
-        yield view, {"gamma": chance.randrange(51) / 10, "weighting": chance.choice(["none", "balanced"])}
+        yield (
+            view,
+            {
+                "gamma": chance.randrange(51) / 10,
+                "weighting": chance.choice(["none", "balanced"]),
+                "scale": chance.choice(["linear", "log"]),
+            },
+        )
 
 
 def cell_loss(chance):
