@@ -22,7 +22,9 @@ def visit_inline(translator, node):
 
 
 def visit_block(translator, node):
-    translator.body.append(f'<div class="math">{mathml(node.astext(), "block")}</div>\n')
+    # What stands side by side on a wide screen stands one below the other on a phone.
+    parts = "".join(mathml(part.strip(), "block") for part in node.astext().split("\\qquad"))
+    translator.body.append(f'<div class="math">{parts}</div>\n')
     raise nodes.SkipNode
 
 

@@ -99,7 +99,7 @@ def whiskers(mean, low, high, far):
 def difference_table(groups):
     rows = [row for _, group in groups for row in group if isinstance(row, tuple)]
     far = max(abs(float(bound)) for row in rows for bound in row[1:])
-    head = "".join(f"<th scope=col>{name}</th>" for name in ("difference", "mean", "95 % interval", "beside 0"))
+    head = "".join(f"<th scope=col>{name}</th>" for name in ("difference", "mean", "95\u00a0% interval", "beside 0"))
     body = ""
     for title, group in groups:
         if title:

@@ -18,7 +18,7 @@ TIED = re.compile(
     r"|(?<=[γαπ]) (?==)|(?<=[γαπ] =) (?=\d)|(?<=[γαπ]\u00a0=) (?=\d)"
 )
 # An index, or an exponent; between brackets it is more than one sign.
-RAISED = re.compile(r"\b([pz]|(?<!\w)α)_([tj])\b|\^(?:\(([^()]+)\)|([\d.]*\d|[γw]))")
+RAISED = re.compile(r"\b([pz]|(?<!\w)α|alpha)_([tj])\b|\^(?:\(([^()]+)\)|([\d.]*\d|[γw]|gamma\b))")
 VERDICTS = ("right", "half right", "wrong", "not shown")
 OPAQUE = (*KEPT, nodes.title, nodes.reference, nodes.strong, nodes.caption, addnodes.pending_xref)
 

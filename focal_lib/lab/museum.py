@@ -209,7 +209,7 @@ def trainings():
             losses = np.array(trained(id, bug.takes_weights)[0])
             ax.plot(losses / losses[0], **{**plots.STYLES[style], "linewidth": 1.3})
         ax.set_ylim(0, 1.1)
-        ax.text(60, 0.8, str(number), fontsize=8)
+        ax.text(60, 0.8, str(number), fontsize=9.5)
     return figure
 
 
@@ -251,11 +251,11 @@ def table(found):
     """How many bugs each property finds, most first; ``found`` as from :func:`found_by`."""
     number = {name: sum(name in names for names in found.values()) for name in PROPERTIES}
     names = sorted((name for name in number if number[name]), key=lambda name: -number[name])
-    figure, ax = plots.axes(f"bugs found, of {len(found)}", "", width=7.5, height=0.24 * len(names) + 0.8)
+    figure, ax = plots.axes(f"bugs found, of {len(found)}", "", width=7.5, height=0.25 * len(names) + 0.8)
     ax.barh(names, [number[name] for name in names], color=plots.COLORS["bug"])
     for y, name in enumerate(names):
-        ax.text(number[name] + 0.2, y, str(number[name]), va="center", fontsize=8)
-    ax.tick_params(axis="y", labelsize=8)
+        ax.text(number[name] + 0.2, y, str(number[name]), va="center", fontsize=9.5)
+    ax.tick_params(axis="y", labelsize=9.5)
     ax.grid(axis="y", visible=False)
     ax.invert_yaxis()
     ax.margins(y=0.01)

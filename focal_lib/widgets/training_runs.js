@@ -11,7 +11,7 @@ function render({ model, el }) {
   view.choice("show", "Show", { recall: "recall", loss: "loss", answers: "answers", probabilities: "probabilities", points: "test points" });
   view.slider("gamma", {
     name: ["Focusing parameter ", make("i", {}, "γ")],
-    text: (value) => (value ? String(value) : "0: cross-entropy"),
+    text: (value) => (value ? String(value) : "0: no focus"),
     values: model.get("_limits").gamma,
   });
   view.checkbox("weights", "class weights");

@@ -91,6 +91,68 @@ def is_on(control):
     return control.evaluate("node => node.checked ?? node.ariaPressed === 'true'")
 
 
+# Tries the choices, the ends of each range and every suspect; says where controls stood, and the view's own height.
+PLACES = """
+const places = [];
+const note = (view) => {
+  const live = view.querySelector('.live'), top = live.getBoundingClientRect().top;
+  const stand = (node) => Math.round(node.getBoundingClientRect().top - top);
+  places.push([view.classList[1], [...live.querySelectorAll('input, button')].map(stand), live.offsetHeight,
+               parseFloat(getComputedStyle(view).minHeight)]);
+};
+for (const view of document.querySelectorAll('.live-view')) {
+  note(view);
+  for (const choice of [null, ...view.querySelectorAll('input:is([type=radio], [type=checkbox])')]) {
+    choice?.click();
+    for (const range of choice?.type === 'checkbox' ? [] : view.querySelectorAll('input[type=range]')) {
+      for (const value of [range.min, range.max, (Number(range.min) + Number(range.max)) / 2]) {
+        range.value = value;
+        range.dispatchEvent(new Event('input'));
+        note(view);
+      }
+    }
+  }
+  for (let k = 0; view.querySelector('.live-suspects') && k < 10; k++) {
+    for (const suspect of view.querySelectorAll('.live-suspects button')) { suspect.click(); note(view); }
+    view.querySelector('[data-action=next]').click();
+    note(view);
+  }
+}
+return places;
+"""
+TOUCH = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+
+
+@pytest.mark.parametrize("hand", ["mouse", "finger"])
+@pytest.mark.parametrize("page", live_pages())
+def test_nothing_moves_away_from_the_hand(open_page, page, hand):
+    """Whatever a view says and draws, its controls stay, and so does the text below it."""
+    opened = open_page(page, reduced_motion="reduce", **(TOUCH if hand == "finger" else {}))
+    assert moved(opened.run(PLACES)) == []
+
+
+def moved(places):
+    first, found = {}, set()
+    for kind, stands, high, room in places:
+        for name, values in (("controls", stands), ("height", [high])):
+            before = first.setdefault((kind, name), values)
+            # The last round's button has other words, and a list of suspects other heights.
+            if len(before) == len(values) and any(abs(a - b) > 12 for a, b in zip(before, values, strict=True)):
+                found.add(f"{kind}: its {name} move; give its words and drawing their room in shared.css (--lines)")
+        if high > room + 1:
+            found.add(f"{kind}: say in book.css that .live-view.{kind} is {high} px high")
+    return sorted(found)
+
+
+def test_a_view_that_grows_is_found(open_page):
+    opened = open_page("notebooks/02_loss_curve", reduced_motion="reduce")
+    opened.run("document.head.append(Object.assign(document.createElement('style'), "
+               "{ textContent: '.live-BatchShare .live-sentence { min-height: 0 !important }' }))")  # fmt: skip
+    opened.run("document.querySelector('.live-view.LossCurve').style.minHeight = '99px'")
+    found = moved(opened.run(PLACES))
+    assert [line.partition(":")[0] for line in found] == ["BatchShare", "BatchShare", "LossCurve"]
+
+
 @pytest.mark.parametrize("page", live_pages())
 def test_reset_brings_the_first_state_back(open_page, page):
     opened = open_page(page, reduced_motion="reduce")
