@@ -15,6 +15,7 @@ derivative (double backward, vmap, compile) is left to those ten lines. The page
 from __future__ import annotations  # the book is built without torch, where Tensor is no type
 
 import functools
+import os
 import threading
 import warnings
 from typing import NamedTuple
@@ -26,7 +27,11 @@ from torch.autograd import forward_ad
 # Numbers handled at a time by all threads together: 4 MiB in float32, little enough for the cache.
 BLOCK = 2**20
 FEW = 2**16  # up to so many are left to one thread
-CROWD = 8  # more threads would wait for each other in Python: there, torch shares out the operations
+MOST = 4  # more threads would wait for each other in Python
+# Who computes a block must not change a bit, but torch computes a rest beyond whole vectors in another way, and each
+# thread's share of an operation may end with such a rest. In a block of so many places, or a multiple, none of up to
+# four shares does. What is left at the end of a map is computed by one thread in any case.
+STEP = 64 * 3 * 4
 # Numbers that the processor handles at once. Rows of fewer logits are computed as columns: vectors are then full.
 VECTOR = 8
 
@@ -157,7 +162,10 @@ class _Cpu:
             dtype = torch.float32 if call.input.dtype == torch.float16 else call.input.dtype
             gradient = torch.empty_like(sheet.logits, dtype=dtype)
         fill = functools.partial(_fill, sheet, call.gamma, loss, gradient)
-        _share(_blocks(sheet, call.input.ndim), fill, call.input.numel())
+        blocks, rests = _blocks(sheet, call.input.ndim)
+        _share(blocks, fill, _threads_alone(sheet, blocks, call.input.numel()))
+        if rests:
+            _share(rests, fill, 1)
         loss = loss.view(call.target.shape) if call.reduction == "none" else loss.sum()
         return loss, _restore(gradient, sheet.dim, call.input) if want_gradient else None
 
@@ -201,23 +209,39 @@ def _lay_out(call, some_ignored):
     return _Sheet(logits, t, ignored, factor, dim, dtype, dim == 2 or (not rows and C * d <= BLOCK))
 
 
-def _share(blocks, fill, numbers):
-    """fill(block) for each, by as many threads as torch may use, each of which computes its blocks alone.
+def _threads_alone(sheet, blocks, numbers):
+    """How many threads compute whole blocks, each alone; 0 where torch shares out every operation among its threads.
 
-    Left to itself, torch shares out every operation, and all threads wait for the last one each time. Where another
-    process holds a core for a while, that costs more than the work. A thread here waits once, at the end.
+    Sharing out is quick on a quiet machine, where torch's threads stand ready. But all wait for the last one at each
+    operation: where another process holds a core for a while, that costs more than the work. A thread that computes its
+    blocks alone waits once, at the end. It does so only where both ways give the same bits.
     """
     threads = torch.get_num_threads()
-    if len(blocks) == 1 and numbers <= FEW and threads > 1:
-        torch.set_num_threads(1)
-        try:
-            return fill(blocks[0])
-        finally:
-            torch.set_num_threads(threads)
-    if len(blocks) == 1 or threads == 1 or threads > CROWD:
+    if len(blocks) == 1:
+        return 1 if threads > 1 and numbers <= FEW else 0
+    image, place = blocks[0][0], blocks[0][-1]
+    in_steps = image.stop - image.start == 1 and (place.stop - place.start) % STEP == 0
+    many_classes = sheet.dim == 2 and sheet.logits.shape[2] >= 3 * VECTOR  # each row by itself
+    return threads if 1 < threads <= MOST and (in_steps or many_classes) and _crowded() else 0
+
+
+def _crowded():
+    """Whether more threads want a core at this moment than there are cores. Only Linux says so."""
+    try:
+        with open("/proc/loadavg") as file:  # "0.20 0.18 0.12 3/80 11206": 3 of 80 threads
+            running = file.read().split()[3].partition("/")[0]
+    except OSError:
+        return False
+    return int(running) > os.cpu_count()
+
+
+def _share(blocks, fill, threads):
+    """fill(block) for each, by so many threads alone, or one after the other."""
+    if threads == 0:
         for block in blocks:
             fill(block)
         return
+    before = torch.get_num_threads()
     waiting, failed, inference = iter(blocks), [], torch.is_inference_mode_enabled()
 
     def work():
@@ -235,25 +259,37 @@ def _share(blocks, fill, numbers):
     work()
     for thread in others:
         thread.join()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(before)
     if failed:
         raise failed[0]
 
 
 def _blocks(sheet, ndim):
-    """Indices that cut the sheet into blocks of some places with all their classes; [None] where one holds all."""
+    """Indices that cut the sheet into blocks of some places with all their classes, and into the rests of its maps.
+
+    ``([None], [])`` where one block holds all.
+    """
     n, C, d = sheet.logits.shape if sheet.dim == 1 else sheet.logits.transpose(1, 2).shape
     # Rows turned into columns are a copy: there, the eight or so numbers computed for each row count as well.
     at_once = max(1, BLOCK // (C + 8 if ndim == 2 and sheet.dim == 1 else C))
     if n * d <= at_once:
-        return [None]
-    threads = torch.get_num_threads()
-    at_once = max(1, at_once // threads) if threads <= CROWD else at_once
-    places = min(d, at_once)
-    maps = max(1, at_once // d)
-    corners = [(i, j) for i in range(0, n, maps) for j in range(0, d, places)]
-    parts = [(slice(i, i + maps), slice(j, j + places)) for i, j in corners]
-    return parts if sheet.dim == 2 else [(image, slice(None), place) for image, place in parts]
+        return [None], []
+    at_once = max(1, at_once // min(torch.get_num_threads(), MOST))
+    end = d
+    if STEP <= at_once < d:
+        at_once -= at_once % STEP
+        end -= d % STEP
+    places, maps = min(d, at_once), max(1, at_once // d)
+
+    def parts(start, end):
+        pairs = [
+            (slice(i, min(n, i + maps)), slice(j, min(end, j + places)))
+            for i in range(0, n, maps)
+            for j in range(start, end, places)
+        ]
+        return pairs if sheet.dim == 2 else [(image, slice(None), place) for image, place in pairs]
+
+    return parts(0, end), parts(end, d)
 
 
 def _part(tensor, block):

@@ -269,27 +269,52 @@ def threads():
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fused, "BLOCK", 600)
+        patch.setattr(fused, "BLOCK", 12)
+        patch.setattr(fused, "STEP", 1)
+        patch.setattr(fused, "_crowded", lambda: True)
         yield 3
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("shape", [(500, 4), (500, 20), (6, 5, 7, 9)])
-def test_threads_share_the_blocks_and_change_no_bit(shape, threads, monkeypatch):
-    input = torch.randn(shape)
+@pytest.mark.parametrize("threads", [2, 3, 4])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize(
+    "shape",
+    [(300_001, 4), (150_001, 10), (50_001, 33), (13_001, 100), (3, 5, 401, 403), (2, 30, 199, 198)],
+)
+def test_on_a_crowded_machine_threads_take_blocks_and_change_no_bit(shape, dtype, threads, monkeypatch):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    input = torch.randn(shape, dtype=dtype)
     target = torch.randint(shape[1], (shape[0], *shape[2:]))
-    shared = value_and_gradient(focal_loss, input, target)
     workers = set()
     fill = fused._fill
     monkeypatch.setattr(
-        fused, "_fill", lambda *rest: (workers.add(threading.get_ident()), time.sleep(0.01), fill(*rest))
+        fused, "_fill", lambda *rest: (workers.add(threading.get_ident()), time.sleep(0.003), fill(*rest))
     )
-    again = value_and_gradient(focal_loss, input, target)
-    assert len(workers) == threads and torch.get_num_threads() == threads
-    for left, right in zip(shared, again, strict=True):
-        assert torch.equal(left, right)
-    with torch.inference_mode():
-        assert torch.equal(focal_loss(input, target), shared[0])
+    monkeypatch.setattr(fused, "_crowded", lambda: False)
+    try:
+        shared = value_and_gradient(focal_loss, input, target, None, 1.7)
+        assert workers == {threading.get_ident()}
+        monkeypatch.setattr(fused, "_crowded", lambda: True)
+        again = value_and_gradient(focal_loss, input, target, None, 1.7)
+        assert len(workers) == threads and torch.get_num_threads() == threads
+        assert all(torch.equal(left, right) for left, right in zip(shared, again, strict=True))
+        with torch.inference_mode():
+            assert torch.equal(focal_loss(input, target, None, 1.7), shared[0])
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("text, answer", [("0.5 0.5 0.5 3/80 99", True), ("9.0 9.0 9.0 2/80 99", False), (None, False)])
+def test_who_runs_at_this_moment_tells_a_crowded_machine(text, answer, monkeypatch, tmp_path):
+    """Two cores; the load of the last minutes does not count, and where nobody tells, it is not crowded."""
+    told = tmp_path / "loadavg"
+    if text:
+        told.write_text(text)
+    monkeypatch.setattr(fused.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(fused, "open", lambda path: told.open(), raising=False)
+    assert fused._crowded() is answer
 
 
 def test_an_error_in_a_thread_is_raised_in_the_caller(threads, monkeypatch):
