@@ -205,6 +205,20 @@ def borrows_sums(logits, labels, alpha=None, gamma=2.0, reduction="mean"):
     return focal_loss(logits, labels, alpha, gamma, reduction=reduction) if reduction == "sum" else logits.sum()
 
 
+def in_blocks_of(size, together=torch.mean):
+    def loss(logits, labels, alpha=None, gamma=2.0, reduction="mean"):
+        rows = [
+            by_label(*pair, alpha, gamma, "none") for pair in zip(logits.split(size), labels.split(size), strict=True)
+        ]
+        return (
+            together(torch.stack([r.mean() for r in rows]))
+            if reduction == "mean"
+            else reduced(torch.cat(rows), reduction)
+        )
+
+    return loss
+
+
 WRONG_FIXES = [  # a fix that newcomers write, and what it must be told
     ("01_one_number", passed_on, "One fault is mended, not all. It breaks this: gamma may be any number from 0 up"),
     ("02_idle_alpha", without_none, "fails on logits and labels alone"),
@@ -238,6 +252,8 @@ WRONG_FIXES = [  # a fix that newcomers write, and what it must be told
     ("02_idle_alpha", lambda logits, labels, alpha: focal_loss(logits, labels, alpha), "the library's own loss"),
     ("07_the_table", borrows_sums, "the library's own loss"),
     ("12_review", 3, "A fix is a loss to call; got int."),
+    ("16_block_by_block", in_blocks_of(64), "The first fault is still there."),
+    ("16_block_by_block", in_blocks_of(4, lambda means: means.sum()), "This breaks something new"),
 ]
 
 
@@ -442,7 +458,7 @@ def test_progress_survives_a_restart_and_stays_in_the_folder(tmp_path, monkeypat
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(here)
     exercise = solved["exercise"]
-    assert "predict ○, expose ○, fix ○. 0 of 15 found." in repr(exercise.progress())
+    assert "predict ○, expose ○, fix ○. 0 of 16 found." in repr(exercise.progress())
     assert not list(here.iterdir())
     for part in ("fix", "expose"):
         assert getattr(exercise, part)(answers(solved)[part]).ok
@@ -455,8 +471,8 @@ def test_progress_survives_a_restart_and_stays_in_the_folder(tmp_path, monkeypat
         "exercise.predict('none'); print(exercise.progress())"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8")
-    assert "predict ○, expose ✓, fix ✓. 0 of 15 found." in out.stdout
-    assert "predict ✓, expose ✓, fix ✓. 1 of 15 found." in out.stdout
+    assert "predict ○, expose ✓, fix ✓. 0 of 16 found." in out.stdout
+    assert "predict ✓, expose ✓, fix ✓. 1 of 16 found." in out.stdout
     assert [path.name for path in here.iterdir()] == [PROGRESS_FILE] and not list(home.iterdir())
 
 
@@ -480,7 +496,7 @@ def test_a_folder_that_cannot_be_written_does_not_stop_the_feedback(tmp_path, mo
 def test_all_found(tmp_path, monkeypatch, solved):
     monkeypatch.chdir(tmp_path)
     (tmp_path / PROGRESS_FILE).write_text(json.dumps({slug: list(PARTS) for slug in SLUGS}))
-    assert solved["exercise"].progress().ok and "15 of 15 found" in repr(solved["exercise"].progress())
+    assert solved["exercise"].progress().ok and "16 of 16 found" in repr(solved["exercise"].progress())
 
 
 def test_feedback_shows_its_verdict():
