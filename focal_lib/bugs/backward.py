@@ -58,7 +58,7 @@ class FirstRowForAll(torch.autograd.Function):
     room="backward",
     exposed_by="each_row_has_its_own_scale",
     title="The first row's upstream gradient, for all rows",
-    source="linkedin/Liger-Kernel#968, linkedin/Liger-Kernel#1298, NVIDIA-NeMo/Automodel#3853, flagos-ai/FlagGems#5212",
+    source="linkedin/Liger-Kernel#968, linkedin/Liger-Kernel#1298, NVIDIA-NeMo/Automodel#3853, paiml/aprender#2182",
     symptom="With reduction='none' and a mask or weights outside, a batch trains by the weight of its first row.",
     hides="The mean and the sum hand every row the same number.",
     fix="grad[:, None] * saved.",
