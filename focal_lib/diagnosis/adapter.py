@@ -141,8 +141,14 @@ class Adapter(Probing):
     @property
     def default_classes(self):
         """How many classes the weights are for that it has by default; None without any."""
-        default = self.alpha_by_default
-        return len(default) if isinstance(default, (list, tuple)) and len(default) > 1 else self.only_classes
+        return min(self.lengths_by_default, default=self.only_classes)
+
+    @property
+    def lengths_by_default(self):
+        """How many weights the arguments for weights hold by default, those that hold more than one."""
+        defaults = [self.parameters[name].default for name in NAMES["alpha"] if name in self.parameters]
+        lists = [d for d in defaults if isinstance(d, (list, tuple)) or getattr(d, "ndim", 0) == 1]
+        return {len(d) for d in lists if len(d) > 1}
 
     @property
     def runs_without_alpha(self):
@@ -174,6 +180,7 @@ class Adapter(Probing):
         """The numbers among the loss's own settings: arguments left at their defaults, and alpha's default."""
         alpha = self.parameters.get(self.names.get("alpha"))
         values = [*self.left.values(), *self.filled.values(), *([alpha.default] if alpha else [])]
+        values = [v.item() if isinstance(v, torch.Tensor) and v.numel() == 1 else v for v in values]
         return [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
 
     def inside(self, target):

@@ -14,9 +14,10 @@ from tqdm import tqdm
 from .._checks import check_choice
 from .adapter import Adapter, Stopped, Untestable
 from .cases import Violation, make_cases, numbers
+from .mistakes import mistake_in_the_weights, mistake_of
 from .properties import LEVELS, PROPERTIES, check
 from .reach import gradient_of_objective, hint, step_of
-from .relatives import mistake_in_the_weights, mistake_of, relative_of
+from .relatives import relative_of
 from .report import Diagnosis
 from .settings import hushed, kept
 from .suspects import Suspects
@@ -26,6 +27,8 @@ __all__ = ["assert_focal_loss", "diagnose"]
 
 GRADIENT = "gradient_has_the_closed_form"
 CORE = ("gives_the_golden_numbers", "gradient_is_the_slope")  # untested, nothing can be said of a loss
+WEIGHTS = ("alpha_scales_its_class", "batch_is_mean_of_singles", "is_the_same_for_renamed_classes")
+SIGMOID = ("one_against_all", "one_against_all_averaged")  # wrong for one of C classes, right for many labels
 
 
 def diagnose(loss, *, gamma=None, seed=0, dtype=torch.float64, device=None):
@@ -61,32 +64,11 @@ def diagnose(loss, *, gamma=None, seed=0, dtype=torch.float64, device=None):
             violations = {name: result for name, result in results.items() if isinstance(result, Violation)}
             conventions = _apart(_conventions, adapter, violations)
             levels = {name: result.level or PROPERTIES[name].level for name, result in violations.items()}
-            relative, mistake = None, None
-            if "wrong" in levels.values() and "is_stateless" not in violations:
-                relative = _apart(relative_of, adapter)
-                mistake = None if relative else _apart(mistake_of, adapter)
             suspects = Suspects(violations, results, seed, adapter.dtype, levels, _checker(adapter))
+            relative, mistake = _apart(_names, adapter, violations, levels, suspects, gamma)
         except Stopped as stop:
             return Diagnosis(name, stopped=str(stop))
     untested = {name: str(result) for name, result in results.items() if isinstance(result, Untestable)}
-    wrong = {name for name, level in levels.items() if level == "wrong"}
-    known = {name for names in suspects.explained.values() for name in names}
-    if adapter.fits and "gamma" not in adapter.settable and adapter.own_gamma == 0 and gamma is None:
-        relative = "cross-entropy, without a focus"
-    elif not mistake and suspects.ids and suspects.ids[0] in SIGMOID:
-        relative = relative or "a sigmoid focal loss: one yes-or-no question for each class"
-    elif wrong <= known:
-        relative = None  # known mistakes give the very same numbers
-    follows = []
-    if mistake:  # what gives all its numbers is told alone, with what is only fragile
-        follows = [name for name in violations if levels[name] == "wrong"]
-    elif WEIGHTS[0] in {*violations} - known and (found := _apart(mistake_in_the_weights, adapter)):
-        mistake = (*found, violations[WEIGHTS[0]].example)
-        follows = [name for name in WEIGHTS if name in violations and name not in known]
-    if mistake:
-        left = [id for id in suspects.ids if not {*suspects.explained[id]} & {*follows}]
-        suspects.ids, suspects.explained = left, {id: suspects.explained[id] for id in left}
-        suspects.nearest = None
     return Diagnosis(
         name,
         violations={name: violation.example for name, violation in violations.items()},
@@ -95,7 +77,7 @@ def diagnose(loss, *, gamma=None, seed=0, dtype=torch.float64, device=None):
         explained=suspects.explained,
         nearest=suspects.nearest,
         relative=relative,
-        mistake=[*mistake, follows] if mistake else [],
+        mistake=mistake,
         conventions=conventions,
         left=[f"{argument} = {value!r}" for argument, value in adapter.left.items()],
         untested=untested,
@@ -103,8 +85,34 @@ def diagnose(loss, *, gamma=None, seed=0, dtype=torch.float64, device=None):
     )
 
 
-WEIGHTS = ("alpha_scales_its_class", "batch_is_mean_of_singles", "is_the_same_for_renamed_classes")
-SIGMOID = ("one_against_all", "one_against_all_averaged")  # wrong for one of C classes, right for many labels
+def _names(adapter, violations, levels, suspects, gamma):
+    """Which other loss it is, in words or None, and the mistake that it makes, with what follows from it, or ``[]``.
+
+    Where a mistake is known, no bug of the catalogue is left among ``suspects`` that would explain the same.
+    """
+    wrong = [name for name in violations if levels[name] == "wrong"]
+    known = {name for names in suspects.explained.values() for name in names}
+    relative, mistake, follows = None, None, wrong
+    if wrong and "is_stateless" not in violations:
+        relative = relative_of(adapter)
+        mistake = None if relative else mistake_of(adapter, known.issuperset(wrong))
+    if adapter.fits and "gamma" not in adapter.settable and adapter.own_gamma == 0 and gamma is None:
+        relative = "cross-entropy, without a focus"
+    elif adapter.balances < 0:
+        relative = "a focal loss with alpha for class 0 and 1 - alpha for class 1; in the paper alpha is for class 1"
+    elif not mistake and suspects.ids and suspects.ids[0] in SIGMOID:
+        relative = relative or "a sigmoid focal loss: one yes-or-no question for each class"
+    elif relative and suspects.ids[:1] == ["binary_scalar_alpha"] and adapter.alpha_by_default == 1:
+        relative = f"{relative}; its alpha scales both answers, and is 1 by default"
+    elif known.issuperset(wrong):
+        relative = None  # known mistakes give the very same numbers
+    if not mistake and WEIGHTS[0] in {*violations} - known and (found := mistake_in_the_weights(adapter)):
+        mistake = (*found, violations[WEIGHTS[0]].example)
+        follows = [name for name in WEIGHTS if name in violations and name not in known]
+    if not mistake:
+        return relative, []
+    suspects.leave_out(follows)
+    return relative, [*mistake, follows]
 
 
 def _of_objective(name, words, example):
@@ -119,7 +127,8 @@ def _no_verdict(loss, name, adapter, violations, suspects, untested):
     """Why nothing can be said of a loss, and the lines that would make it work; None if something can."""
     if adapter.error is None:
         missing = [untested[core] for core in CORE if core in untested]
-        return f"{missing[0]}. {hint(loss, name, '')}" if missing and not violations else None
+        remarks = all((v.level or PROPERTIES[n].level) == "manners" for n, v in violations.items())
+        return f"{missing[0]}. {hint(loss, name, '')}" if missing and remarks else None
     if suspects.ids or not adapter.raises:
         return None  # it ran and gave nonsense, or fails in a way that is known
     text = str(adapter.error).strip().split("\n")[0].rstrip(".")
@@ -192,7 +201,7 @@ def _conventions(adapter, violations):
         found.append(
             f"It is {adapter.factor:.4g} times the focal loss. A factor is a learning rate; here it is divided out."
         )
-    if adapter.balances:
+    if adapter.balances > 0:
         found.append("Its alpha is the weight of class 1, and 1 - alpha that of class 0.")
     if "gamma" not in adapter.settable and adapter.fits and not adapter.gamma_told:
         found.append(f"Its gamma is {adapter.own_gamma:g}.")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from .forms import ALPHAS, MAPS, MAPS_LAST, NAMES, PLAIN, Form, column, logit, one_hot
+from .forms import ALPHAS, MAPS, MAPS_LAST, PLAIN, Form, column, logit, one_hot
 
 __all__ = ["Nonsense", "Probing", "Stopped", "Untestable", "as_number", "exponent_of", "first_of"]
 
@@ -34,14 +34,13 @@ class Probing:
         tensors = vars(self.loss).values() if isinstance(self.loss, nn.Module) else []
         tensors = [*tensors, *(self.loss.buffers() if isinstance(self.loss, nn.Module) else [])]
         sizes = {t.numel() for t in tensors if isinstance(t, torch.Tensor) and t.numel() > 1}
-        weights = [self.parameters[name].default for name in NAMES["alpha"] if name in self.parameters]
-        sizes |= {len(default) for default in weights if isinstance(default, (list, tuple)) and len(default) > 1}
-        return tuple(Form(f"{n} classes only", classes=n) for n in sorted(sizes))
+        return tuple(Form(f"{n} classes only", classes=n) for n in sorted(sizes | self.lengths_by_default))
 
     def _find_form(self, forms):
         """Take the first form that fits; else the first in which the loss runs; else the first, with its error."""
-        first, ran, blind = None, None, False
+        first, ran, blind, names, left = None, None, False, self.names, self.left
         for form in forms:
+            self.names, self.left = names, left
             of_two = blind or (ran and ran["form"].target is one_hot and form.input is not PLAIN.input)
             if ran and form.classes and not of_two:
                 continue  # it takes any number of classes: that it may be right for two is beside the point
@@ -78,9 +77,9 @@ class Probing:
 
     def _probe(self, form):
         """Find the dtype and neutral alpha with which the loss runs in this form, and its conventions."""
-        self.form, self.error, self.fits, self.weights_inside, self.balances = form, None, False, None, False
+        self.form, self.error, self.fits, self.weights_inside, self.balances = form, None, False, None, 0
         self.factor = 1.0
-        self._list_roles()
+        names, left = self.names, self.left
         neutral = [(self.OMIT, "tensor")]
         if "alpha" in self.names:
             ones, one = [("ones", kind) for kind in ALPHAS], (1.0, "tensor")
@@ -91,7 +90,12 @@ class Probing:
         tries = [(d, *n) for d in dtypes for n in neutral]
         for whole in (False, True) if "gamma" in self.names else (False,):
             for self.dtype, self.no_weights, self.alpha_form in tries:
-                self.whole_gamma = whole
+                self.whole_gamma, self.names, self.left = (
+                    whole,
+                    dict(names),
+                    dict(left),
+                )  # an earlier try may have changed them
+                self._list_roles()
                 try:
                     self._find_conventions()
                     self.error = None
@@ -102,6 +106,8 @@ class Probing:
                 except Exception as error:
                     self.error = self.error or error
         (self.dtype, self.no_weights, self.alpha_form), self.whole_gamma = tries[0], False
+        self.names, self.left = names, left
+        self._list_roles()
 
     def _batch(self):
         c = self.only_classes or 3
@@ -172,7 +178,7 @@ class Probing:
             input[:, k] = torch.log(self.tensor([3.0, 1.0, 1 / 3]) * (classes - 1))
             target = torch.tensor([k], device=self.device)
             rows.append(torch.stack([self(input[i : i + 1], target, **arguments).reshape(()) for i in range(3)]))
-        return torch.stack(rows).detach()
+        return torch.stack(rows).detach().to(self.dtype)  # some come back as float32
 
     def _find_roles(self):
         """Find gamma by what an argument does, where no name tells it."""
@@ -191,12 +197,13 @@ class Probing:
                 self._list_roles()
 
     def _find_balance(self):
-        """Find out if a single alpha is class 1's weight and 1 - alpha class 0's, as in the paper."""
+        """Find out if a single alpha is class 1's weight and 1 - alpha class 0's, as in the paper; -1: the reverse."""
         if self.only_classes == 2 and self.alpha_is_numeric:
             quarter, half = (self.singles(2, alpha=a).mean(1) for a in (0.25, 0.5))
-            if torch.allclose(quarter / half, self.tensor([1.5, 0.5]), rtol=1e-3):
-                self.balances, self.no_weights = True, 0.5
-                self.settable -= {"alpha"}
+            for side, weights in ((1, [1.5, 0.5]), (-1, [0.5, 1.5])):
+                if torch.allclose(quarter / half, self.tensor(weights), rtol=1e-3):
+                    self.balances, self.no_weights = side, 0.5
+                    self.settable -= {"alpha"}
 
     def _unless_refused(self, classes, **settings):
         try:

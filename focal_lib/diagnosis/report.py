@@ -84,7 +84,7 @@ class Diagnosis:
         negative = name == "lies_between_zero_and_cross_entropy" and ": got -" in self.violations[name]
         # What follows from something that is simpler to see comes late.
         late = name in ("takes_any_gamma", "is_the_same_for_renamed_classes", "image_equals_its_rows")
-        lasting = name in ("is_stateless", "inputs_are_unchanged")
+        lasting = name in ("is_stateless", "inputs_are_unchanged", "is_right_at_every_size")
         return LEVELS.index(self.levels[name]), not lasting, not negative, late
 
     def as_dict(self):
@@ -113,6 +113,8 @@ class Diagnosis:
             return f"{name}: {self.verdict}. {self.mistake[0]}."
         first = self.suspects[0] if self.suspects else None
         serious = sorted((n for n in self.violations if self.levels[n] == self.worst), key=self._rank)
+        if serious[0] in self.unexplained and serious[0] == "is_right_at_every_size":
+            first = None  # more than an extreme
         if first and 3 * len(set(serious) & set(self.explained[first])) >= len(serious):
             number = len(self.explained[first])
             share = (

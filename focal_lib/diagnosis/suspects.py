@@ -74,6 +74,11 @@ class Suspects:
                 {id: len(alike[id] & left) for id in likeliest_first[:5] if alike[id] & left}
             )
 
+    def leave_out(self, names):
+        """Without the bugs that explain one of these properties: another cause is known for them."""
+        self.ids = [id for id in self.ids if not {*names} & {*self.explained[id]}]
+        self.explained, self.nearest = {id: self.explained[id] for id in self.ids}, None
+
     def _holds(self, again, id, name):
         """Whether the bug gives the loss's numbers on other cases too, where there are other cases."""
         if PROPERTIES[name].group not in ("value", "reduction", "weights", "gradient"):

@@ -76,10 +76,10 @@ def ignored_rows_are_dropped(loss, cases):
     need(loss, "ignore_index")
     if loss.one_hot:
         raise Untestable("it takes no class indices")
-    for case in cases[1:]:
-        input, target = case.input.clone(), case.target.clone()
+    for weighted, case in itertools.product([False] + [True] * loss.takes_weights, cases[1:]):
+        input, target, alpha = case.input.clone(), case.target.clone(), case.alpha if weighted else None
         input[0] = torch.arange(input.shape[1])  # an expensive row, whatever class it is taken for
-        for ignored, alpha in itertools.product((-100, int(target[0])), [None] + [case.alpha] * loss.takes_weights):
+        for ignored in (-100, int(target[0])):
             target[0] = ignored
             kept = target != ignored
             if kept.any():

@@ -59,7 +59,10 @@ def modes_change_nothing(loss, cases):
     run = loss.criterion(c, loss.unweighted(c), loss.known_gamma)
     first = run(case.input.clone().requires_grad_(), case.target.clone()).detach().clone()
     with torch.no_grad():
-        expect(loss, run(case.input.clone(), case.target.clone()), first, f"{case}, under no_grad", "with it")
+        try:
+            expect(loss, run(case.input.clone(), case.target.clone()), first, f"{case}, under no_grad", "with it")
+        except Violation as violation:
+            raise Violation(violation.example, ("no_grad", *violation.got)) from None
     if hasattr(run.loss, "eval") and hasattr(run.loss, "train"):
         was = getattr(run.loss, "training", True)
         try:
