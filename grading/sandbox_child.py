@@ -22,7 +22,7 @@ import resource
 import sys
 import types
 import typing
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 
 import torch
 
@@ -210,9 +210,9 @@ def plain(value, depth=DEEPEST):
             return str(value)
         if hasattr(value, "tolist"):
             return plain(value.tolist(), depth)
-        if isinstance(value, numbers.Real):  # a fraction
+        if isinstance(value, numbers.Number):  # a fraction, a decimal
             return float(value)
-        if depth and isinstance(value, dict):
+        if depth and isinstance(value, Mapping):
             return {str(key): plain(item, depth - 1) for key, item in value.items()}
         if depth and isinstance(value, (Sequence, Set)) and not isinstance(value, bytes):
             return [plain(item, depth - 1) for item in value]

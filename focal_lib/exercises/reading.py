@@ -1,20 +1,24 @@
 """Read what a learner wrote: letters, and an input as evidence; and say what an input lacks to prove anything."""
 
 import inspect
+import numbers
 import re
+from collections.abc import Mapping, Sequence, Set
 
 import torch
 import torch.nn.functional as F
 
 from .outcomes import names_of
 
-__all__ = ["lacks", "other_defaults", "read_evidence", "read_letters"]
+__all__ = ["lacks", "other_defaults", "plain", "read_evidence", "read_letters"]
 
 EVIDENCE = {"logits", "labels", "alpha", "gamma", "reduction", "ignore_index", "device"}
 NOTHING = ("none", "nothing", "no", "-")
 # Where a loss is meant to work. Beyond, a difference proves nothing.
 MOST_NUMBERS, MOST_LOGIT, MOST_GAMMA = 10_000, 1e4, 10.0
 REDUCTIONS = ("none", "sum", "mean")
+DEEPEST, WHOLE = 7, 1 << 64  # lists in lists, logits of images have four; whole numbers from here on are no numbers
+FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {ord("、"): ","}
 SMALL_GAMMA = "is_finite_for_small_gamma"  # the one property that only certain predictions and a small gamma break
 
 
@@ -23,16 +27,30 @@ def is_none(answer):
     return isinstance(answer, str) and answer.strip().strip(".!").lower() in NOTHING
 
 
+def plain(value, depth=DEEPEST):
+    """Rows of any kind as lists, numbers of any kind as Python's: as the grader sends them, so that both read alike."""
+    if isinstance(value, (str, bool, int, float)):
+        return value if not isinstance(value, int) or abs(value) < WHOLE else float("inf")
+    if hasattr(value, "tolist"):
+        return plain(value.tolist(), depth)
+    if isinstance(value, numbers.Number) and not isinstance(value, complex):
+        return float(value)
+    if depth and isinstance(value, (Sequence, Set)) and not isinstance(value, bytes):
+        return [plain(item, depth - 1) for item in value]
+    return value
+
+
 def read_letters(answer, options):
     """The letters of an answer such as "AC", "A and C" or ["A", "C"], as a set; None if it cannot be read."""
-    answer = answer.tolist() if hasattr(answer, "tolist") else answer
-    if isinstance(answer, (list, tuple, set, frozenset)) and all(isinstance(part, str) for part in answer):
+    answer = plain(answer)
+    if isinstance(answer, list) and all(isinstance(part, str) for part in answer):
         answer = " ".join(answer)
     if not isinstance(answer, str) or not answer.strip():
         return None
     if is_none(answer):
         return set()
-    words = [word for word in re.split(r"[\s,;.+&/|()]+", answer.upper()) if word not in ("", "AND", "OR")]
+    text = answer.translate(FULL_WIDTH).upper()
+    words = [word for word in re.split(r"[\s,;.+&/|()\[\]{}'\"`!]+", text) if word not in ("", "AND", "OR")]
     letters = set("".join(words))
     return letters if letters and letters <= set(options) else None
 
@@ -48,7 +66,7 @@ def read_evidence(evidence, loss, kind):
     Raises:
         TypeError, ValueError: with one sentence on what is wrong, in the names that were written.
     """
-    if not isinstance(evidence, dict):
+    if not isinstance(evidence, Mapping):
         raise TypeError(f"Got {type(evidence).__name__}.")
     if unknown := set(evidence) - EVIDENCE:
         raise ValueError(f"It has no {sorted(map(str, unknown))[0]!r}; it may have {', '.join(sorted(EVIDENCE))}.")
@@ -76,7 +94,8 @@ def read_evidence(evidence, loss, kind):
     kind.check_shapes(case["logits"], case["labels"], ignore_index)
     if "alpha" in case:
         try:
-            case["alpha"] = kind.read_alpha(case["alpha"], case["logits"].shape[min(1, case["logits"].ndim - 1)])
+            weights = case["alpha"] if isinstance(case["alpha"], torch.Tensor) else plain(case["alpha"])
+            case["alpha"] = kind.read_alpha(weights, case["logits"].shape[min(1, case["logits"].ndim - 1)])
         except TypeError:
             raise ValueError(f"alpha is made of numbers; got {case['alpha']!r}.") from None
     return case
@@ -84,7 +103,7 @@ def read_evidence(evidence, loss, kind):
 
 def _tensor(name, value):
     try:
-        tensor = value if isinstance(value, torch.Tensor) else torch.as_tensor(value)
+        tensor = value if isinstance(value, torch.Tensor) else torch.as_tensor(plain(value))
     except (TypeError, ValueError, RuntimeError):
         if _has_text(value):
             raise ValueError(f"{name} must be numbers; got text.") from None
@@ -106,9 +125,12 @@ def _read_settings(case):
         if name not in case:
             continue
         try:
-            if isinstance(case[name], str):
+            number = plain(case[name])  # a numpy or tensor scalar too
+            while isinstance(number, list) and len(number) == 1:
+                number = number[0]
+            if isinstance(number, str):
                 raise TypeError
-            case[name] = kind(case[name])  # a numpy or tensor scalar too
+            case[name] = kind(number)
         except (TypeError, ValueError, RuntimeError):
             raise ValueError(f"{name} is {what}; got {case[name]!r}.") from None
     if not 0 <= case.get("gamma", 0) <= MOST_GAMMA:
