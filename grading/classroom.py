@@ -39,12 +39,19 @@ def read(folder):
     teacher = folder / "teacher"
     try:
         about = json.loads((teacher / "class.json").read_text("utf-8"))
-        return teacher / "roster.csv", bytes.fromhex((teacher / "key").read_text().strip()), about["exercises"]
-    except (OSError, ValueError, KeyError, TypeError):
+        key, slugs, version = bytes.fromhex((teacher / "key").read_text().strip()), about["exercises"], about["version"]
+        made = [(*name.split(), digest) for name, digest in about["variants"].items()]
+        made = [(slug, int(number), digest) for slug, number, digest in made]
+    except (AttributeError, KeyError, OSError, TypeError, ValueError):
         text = (
             f"{folder} is no class that was made here; expected teacher/class.json, teacher/key and teacher/roster.csv."
         )
         raise BadClass(text) from None
+    for slug, number, digest in made if version != variants.version() else ():
+        if slug not in variants.with_variants() or variants.digest(variants.make(slug, number)) != digest:
+            text = f"{folder} was made with another version of the book, where variant {number} of {slug} is another."
+            raise BadClass(f"{text} Grade with that version.")
+    return teacher / "roster.csv", key, slugs
 
 
 def slugs_of(asked):
@@ -125,7 +132,9 @@ def write(out, roster, entries, given, proofs, slugs, seed):
     if roster.resolve() != (teacher / "roster.csv").resolve():
         shutil.copy(roster, teacher / "roster.csv")
     replace(teacher / "variants.csv", as_csv(COLUMNS, rows))
-    replace(teacher / "class.json", json.dumps({"seed": seed, "exercises": slugs}, indent=1).encode())
+    digests = {f"{slug} {number}": variants.digest(variants.make(slug, number)) for slug, number in sorted(proofs)}
+    about = {"seed": seed, "exercises": slugs, "version": variants.version(), "variants": digests}
+    replace(teacher / "class.json", json.dumps(about, indent=1).encode())
 
 
 def folder_of(number, entry):

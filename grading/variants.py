@@ -126,6 +126,18 @@ def draw_number(seed, student, slug, attempt=0):
     return random.Random(f"{seed}/{folded(student)}/{slug}/{attempt}").randrange(NUMBERS)
 
 
+def version():
+    """What decides which variant a number is, as a short text: recipes, editions and the code that makes variants."""
+    files = [*sorted(RECIPES.glob("*.toml")), *sorted(EDITIONS.glob("*.ipynb")), Path(__file__)]
+    files.append(Path(__file__).with_name("rewrite.py"))
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
+
+
+def digest(variant):
+    """What tells a variant, made without an id, from any other that its number may once have stood for."""
+    return hashlib.sha256(json.dumps(variant.notebook["cells"]).encode()).hexdigest()[:16]
+
+
 # --- one variant ---------------------------------------------------------------------------------------------------
 
 

@@ -277,6 +277,18 @@ def test_a_bad_roster_writes_nothing(tmp_path, monkeypatch, capsys, text, said):
     assert ended.value.code == 2 and said in told and told.count("\n") == 1 and not (tmp_path / "class").exists()
 
 
+def test_a_class_of_another_version_of_the_book_is_not_graded(tmp_path, monkeypatch, capsys):
+    """Its numbers would stand for other variants, and every answer would be wrong."""
+    made(tmp_path, monkeypatch, "name\nAna\n", "--exercises", "1", "--jobs", "1")
+    monkeypatch.setattr(variants, "version", lambda: "later, and alike")
+    assert classroom.read(tmp_path / "class")[2] == WITH[:1]
+    later = variants.recipe(WITH[0]) | {"stories": ["Another story."]}
+    later["faults"] = [fault | {"stories": later["stories"]} for fault in later["faults"]]
+    monkeypatch.setattr(variants, "recipe", lambda slug: later)
+    with pytest.raises(classroom.BadClass, match=r"another version of the book, where variant \d+ of 01_"):
+        classroom.read(tmp_path / "class")
+
+
 def test_a_folder_that_is_no_class_is_told(tmp_path):
     with pytest.raises(classroom.BadClass, match=r"is no class that was made here; expected teacher/class\.json"):
         classroom.read(tmp_path)
