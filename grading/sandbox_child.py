@@ -33,6 +33,7 @@ SETTINGS = ("alpha", "gamma", "reduction", "ignore_index")
 ANY_NUMBER, ANY_NAME = int(inspect.Parameter.VAR_POSITIONAL), int(inspect.Parameter.VAR_KEYWORD)
 KEPT_GRAPHS = 64
 DEEPEST = 7  # lists in lists: logits of images have four
+MOST_ANSWER, MOST_ERRORS = 1 << 19, 1000  # characters of an answer as JSON; cells whose error is told
 DTYPES = {
     str(getattr(torch, name)): getattr(torch, name)
     for name in ("float64", "float32", "float16", "bfloat16", "int64", "int32", "bool")
@@ -191,7 +192,8 @@ def run_cells(cells, variables):
         except BaseException as error:
             if out_of_memory(error):
                 raise Stop(f"cell {number} ran out of memory") from None
-            errors[number] = f"{type(error).__name__}: {error}"[:200]
+            if len(errors) < MOST_ERRORS:
+                errors[number] = f"{type(error).__name__}: {error}"[:200]
     return errors
 
 
@@ -219,6 +221,11 @@ def plain(value, depth=DEEPEST):
     except Exception:
         pass  # a tensor without numbers, an object that refuses: it costs this answer, not the others
     return f"({type(value).__name__})"
+
+
+def short(answer, instead):
+    """An answer, or what stands for one that is too long to send: it costs itself, not the others."""
+    return answer if len(json.dumps(answer)) <= MOST_ANSWER else instead
 
 
 def to_tensor(packed):
@@ -300,10 +307,11 @@ def described(fix):
 
 def as_described(fix):
     """As :func:`described`; of something that cannot be, its type: it costs the fix, not the other answers."""
+    instead = {"kind": "value", "call": f"({type(fix).__name__})", "code": None}
     try:
-        return described(fix)
+        return short(described(fix), instead)
     except Exception:
-        return {"kind": "value", "call": f"({type(fix).__name__})", "code": None}
+        return instead
 
 
 class Answers:
@@ -324,7 +332,7 @@ class Answers:
             given.append(self.variables.get(name, ...))
             found[part] = [a for a in given if a is not ... and a is not None and not isinstance(a, Nothing)]
         self.fixes = list({id(fix): fix for fix in found.pop("fix")}.values())
-        answers = {part: [plain(answer) for answer in given] for part, given in found.items()}
+        answers = {part: [short(plain(answer), "(too long)") for answer in given] for part, given in found.items()}
         return {"errors": errors, **answers, "fix": [as_described(fix) for fix in self.fixes]}
 
     def build(self, fix, module, settings):

@@ -3,6 +3,7 @@
 Every attack is bounded, so that it does no harm where a limit fails.
 """
 
+import json
 import os
 import platform
 import shutil
@@ -169,16 +170,21 @@ REFUSING = """class FixedLoss(torch.nn.Module):
 
 fixed_loss = FixedLoss()"""
 
+LONG_DEFAULT = """def fixed_loss(logits, labels, gamma=2.0, reduction="mean", note="x" * 6_000_000):
+    return logits.sum()"""
+
 NO_INPUTS = {
     "no numbers": '{"logits": torch.empty(2, 2, device="meta"), "labels": [0, 1]}',
     "sparse": '{"logits": torch.eye(2).to_sparse(), "labels": [0, 1]}',
     "5000 digits": '{"logits": [[10**5000, 1]], "labels": [0]}',
     "half a letter": "'\\ud800'",
+    "6 MB of text": "'x' * 6_000_000",
+    "6 MB of logits": '{"logits": [[0.123456789] * 500_000], "labels": [0]}',
 }
 
 HONEST_KINDS = 7
-# What is not run at home: attacks, losses that end the program or never end, and what needs a compiler.
-NOT_AT_HOME = ("endless call", "exit in call", "compiled")
+# What is not run at home: attacks, losses that end the program or never end, what needs a compiler, or is slow there.
+NOT_AT_HOME = ("endless call", "exit in call", "compiled", "30000 cells that fail")
 
 FORGED = b'{"errors": {}, "predict": [], "expose": [], "fix": [{"kind": "function", "call": []}]}'
 
@@ -263,6 +269,7 @@ def write(folder, size, port, victim):
         "endless call": (ENDLESS_CALL, TOO_LONG),
         "exit in call": (EXIT_IN_CALL, "it ended the program"),
         "no number": (NO_NUMBER, "could not convert"),
+        "a default of 6 MB": (LONG_DEFAULT, "A fix is a loss to call"),
         "huge shape": (HUGE_SHAPE, "it returned no number"),
         "broadcast": (BROADCAST, "it returned no number"),
         "complex": (COMPLEX, "complex"),
@@ -274,6 +281,11 @@ def write(folder, size, port, victim):
     for name, notebook in fair(right).items():
         (folder / f"{name}.ipynb").write_text(notebook)
         expected[f"{name}.ipynb"] = ([1, 1, 1], "All right.")
+    errors = json.loads(submission("01_one_number", right))
+    failing = {"cell_type": "code", "metadata": {}, "source": "raise ValueError('x' * 200)"}
+    errors["cells"][3:3] = [failing] * 30_000
+    (folder / "30000 cells that fail.ipynb").write_text(json.dumps(errors))
+    expected["30000 cells that fail.ipynb"] = ([1, 1, 1], "All right.")
     wide = submission("01_one_number", {**right, "predict": "\n" * (2 << 20) + right["predict"]})
     (folder / "2 MB of newlines.ipynb").write_text(wide)
     expected["2 MB of newlines.ipynb"] = (None, "its code cells hold 20")
