@@ -87,6 +87,12 @@ def test_a_fix_that_is_right_on_small_whole_cases_only_is_refused(name, seed):
         assert not feedback.ok, (slug, feedback)
 
 
+def test_weights_that_lost_half_their_digits_are_refused_and_float32_is_not():
+    exercise = exercise_of("03_exponent")
+    half, single = (with_weights(lambda a, dtype=dtype: a.to(dtype).to(a)) for dtype in (torch.float16, torch.float32))
+    assert "on a batch as in training" in exercise.check_fix(half).text and exercise.check_fix(single).ok
+
+
 def log_of_sigmoid(logits, labels, alpha=0.25, gamma=2.0, reduction="mean"):
     p = torch.sigmoid(logits)
     p_t = p * labels + (1 - p) * (1 - labels)

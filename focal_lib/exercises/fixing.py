@@ -17,7 +17,7 @@ from ..losses import focal_loss, plain_focal_loss, sigmoid_focal_loss
 from .calling import with_names
 from .feedback import Feedback, not_yet
 from .originals import code_of
-from .outcomes import SETTINGS, buildable, difference_of, names_of, outcome_of, where_they_differ
+from .outcomes import CLOSE, SETTINGS, buildable, difference_of, names_of, outcome_of, where_they_differ
 from .reading import is_none
 
 __all__ = ["RULES", "Fix", "judge_fix"]
@@ -322,7 +322,8 @@ def differs_on_hidden_inputs(fix):
             ours = outcome_of(loss, asked)
             allowed = means if reduction in (None, "mean") else [reduction]
             theirs = [outcome_of(right, case | {"reduction": way}) for way in allowed]
-            fits = [way for way, other in zip(allowed, theirs, strict=True) if not difference_of(ours, other, scale)]
+            both = zip(allowed, theirs, strict=True)
+            fits = [way for way, other in both if not difference_of(ours, other, scale, CLOSE)]
             if not fits:
                 return Feedback(False, where_they_differ(ours, theirs[0], asked))
             means = fits if allowed is means else means

@@ -8,9 +8,10 @@ from torch import nn
 from ..diagnosis.adapter import NAMES, parameters_of
 from ..diagnosis.cases import numbers
 
-__all__ = ["difference_of", "outcome_of", "say", "where_they_differ"]
+__all__ = ["CLOSE", "difference_of", "outcome_of", "say", "where_they_differ"]
 
 DIGITS = 4  # of a result in float32
+CLOSE = 1e-4  # relative, on batches as in training: below what half precision takes from a weight, above float32's own
 TOLD = {
     "the loss": "This loss gives {}; a right loss gives {}.",
     "the gradient": "The gradient of this loss is {}; that of a right loss is {}.",
@@ -62,7 +63,7 @@ def outcome_of(loss, case, binary=False):
     return {"the loss": value.detach(), "the gradient": slope, "the labels afterwards": labels}
 
 
-def difference_of(ours, right, scale=1.0):
+def difference_of(ours, right, scale=1.0, rtol=1e-3):
     """In words, what differs between two outcomes; None if nothing does. ``scale`` is that of the weights."""
     if isinstance(ours, str) or isinstance(right, str):
         return None if ours == right else f"This code: {say(ours)}. A right loss: {say(right)}."
@@ -70,7 +71,7 @@ def difference_of(ours, right, scale=1.0):
         a, b = ours[what], right[what]
         if a.shape != b.shape:
             return f"Here {what} has shape {tuple(a.shape)}; a right loss gives shape {tuple(b.shape)}."
-        near = {"rtol": 1e-3, "atol": 1e-5 * scale, "equal_nan": True}
+        near = {"rtol": rtol, "atol": 1e-5 * scale, "equal_nan": True}
         if a.device.type != "meta" and not torch.allclose(a, b.to(a.dtype), **near):
             return TOLD[what].format(numbers(a, DIGITS), numbers(b, DIGITS))
     return None
@@ -120,7 +121,7 @@ def where_they_differ(ours, right, case):
     if a.shape != b.shape:
         return f"{text}its result has shape {tuple(a.shape)}, that of a right loss {tuple(b.shape)}."
     if not a.ndim:
-        what = "the loss" if abs(float(a) - float(b)) > 1e-3 * abs(float(b)) + 1e-5 else "the gradient"
+        what = "the loss" if abs(float(a) - float(b)) > CLOSE * abs(float(b)) + 1e-5 else "the gradient"
         return f"{text}{what} is another" + (f": {say(ours)}, right is {float(b):.4g}." if what == "the loss" else ".")
     apart = (a - b).abs().nan_to_num(float("inf")).flatten()
     worst = int(apart.argmax())
@@ -128,6 +129,6 @@ def where_they_differ(ours, right, case):
     logits = case["logits"]
     row = (logits if logits.shape == a.shape else logits.movedim(1, -1)).reshape(apart.numel(), -1)[worst]
     costs, right_costs = float(a.flatten()[worst]), float(b.flatten()[worst])
-    if abs(costs - right_costs) <= 1e-3 * abs(right_costs) + 1e-5:
+    if abs(costs - right_costs) <= CLOSE * abs(right_costs) + 1e-5:
         return f"{text}the gradient is another."
     return f"{text}the row {numbers(row, 3)} with label {label:g} costs {costs:.4g}, right is {right_costs:.4g}."
