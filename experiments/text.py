@@ -1,8 +1,9 @@
 """Write the results behind the text chapter: its losses on the small BERT, over many seeds.
 
-losses  text.csv.gz: every loss on the test notes. A seed decides the split of the chapter's notes, the initial weights
-        and the order of the batches, the same for every loss, so that losses can be compared in pairs. One learning
-        rate for all.
+losses  text.csv.gz: every loss on the test notes. A seed draws a corpus of 8 000 notes from the grammar of
+        experiments/corpus.py, never that of the chapter, its split, the initial weights and the order of the batches,
+        the same for every loss, so that losses can be compared in pairs. Each loss has its own learning rate, the one
+        of RATES with the best macro F1 on the tuning seed, whose corpus is not scored.
 seen    text_seen.csv: the two networks that the chapter trains itself, on training notes and on test notes, so that its
         text holds for more than one training.
 
@@ -24,16 +25,28 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from focal_lib import focal_loss
 from focal_lib.bugs import CATALOGUE
-from focal_lib.lab.text import LABELS, NoteClassifier, encode, fine_tune, load_notes, predict, scores
+from focal_lib.lab.text import (
+    LABELS,
+    NoteClassifier,
+    Notes,
+    encode,
+    fine_tune,
+    label_indices,
+    load_notes,
+    predict,
+    scores,
+)
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
-from experiments.many_seeds import finished, options, run_all  # noqa: E402
+from experiments.corpus import generate  # noqa: E402
+from experiments.many_seeds import best_rates, finished, options, run_all  # noqa: E402
 
 OUT = ROOT / "focal_lib" / "results"
-PARTS = {"losses": 10, "seen": 5}
-COLUMNS = ["loss", "gamma", "alpha", "seed", "metric", "value"]
+PARTS = {"losses": 8, "seen": 5}
+COLUMNS = ["loss", "gamma", "alpha", "rate", "seed", "metric", "value"]
 SEEN_COLUMNS = ["loss", "seed", "notes", "metric", "value"]
+RATES, TUNING_SEEDS = (0.0025, 0.005, 0.01), (1000,)
 
 
 def small_bert(texts, seed):
@@ -82,27 +95,34 @@ LOSSES = {
 memory = Memory(ROOT / ".cache" / "text", verbose=0)
 
 
-def trained(name, train, seed):
+def trained(name, train, seed, learning_rate=5e-3):
     """A function from notes to the log-probabilities of one trained model, and the class weights."""
     torch.set_num_threads(1)
     alpha = torch.tensor(balanced_weights(train), dtype=torch.float32)
     _, _, make, sampled = LOSSES[name]
     tokenizer, model = small_bert(train.texts, seed)
     ids, mask = encode(train.texts, tokenizer)
-    fine_tune(model, make(alpha), ids, mask, train.labels, sampler_weights=alpha if sampled else None, seed=seed)
+    how = {"sampler_weights": alpha if sampled else None, "learning_rate": learning_rate, "seed": seed}
+    fine_tune(model, make(alpha), ids, mask, train.labels, **how)
     return lambda notes: predict(model, *encode(notes.texts, tokenizer)), alpha
 
 
+def fresh_notes(seed):
+    """(train, test) of a corpus of the seed's own; the chapter's is the grammar's seed 0."""
+    texts, labels, kinds = zip(*generate(8000, seed + 1), strict=True)
+    return Notes(list(texts), label_indices(labels), list(kinds)).split(seed)
+
+
 @memory.cache
-def run(name, seed):
+def run(name, rate, seed):
     """All rows of one trained model."""
-    train, test = load_notes().split(seed)
+    train, test = fresh_notes(seed)
     gamma, alpha_name, *_ = LOSSES[name]
-    says, alpha = trained(name, train, seed)
+    says, alpha = trained(name, train, seed, rate)
     log_p = says(test)
-    rows = scored((name, gamma, alpha_name, seed), log_p, test)
+    rows = scored((name, gamma, alpha_name, rate, seed), log_p, test)
     if name == "nll":  # the free alternative: divide the probabilities by the class frequencies afterwards
-        rows += scored(("nll, prior divided out", 0, "afterwards", seed), log_p + alpha.log(), test)
+        rows += scored(("nll, prior divided out", 0, "afterwards", rate, seed), log_p + alpha.log(), test)
     return rows
 
 
@@ -118,14 +138,14 @@ def seen(name, seed):
 
 def bag_of_words(seed):
     """All rows of the baseline that counts words, without and with class weights."""
-    train, test = load_notes().split(seed)
+    train, test = fresh_notes(seed)
     counter = CountVectorizer(token_pattern=r"\S+")
     counts = counter.fit_transform(train.texts)
     rows = []
     for name, weights in (("bag of words", None), ("bag of words, balanced", "balanced")):
         linear = LogisticRegression(max_iter=2000, class_weight=weights).fit(counts, train.labels)
         log_p = torch.tensor(linear.predict_log_proba(counter.transform(test.texts)))
-        rows += scored((name, 0, weights or "none", seed), log_p, test)
+        rows += scored((name, 0, weights or "none", 0, seed), log_p, test)
     return rows
 
 
@@ -138,7 +158,10 @@ def scored(which, log_p, notes):
 
 
 def write_losses(seeds, arguments):
-    rows = run_all(run, [(name, seed) for seed in range(seeds) for name in LOSSES], arguments)
+    work = [(name, rate, seed) for seed in TUNING_SEEDS for name in LOSSES for rate in RATES]
+    tuning = chain.from_iterable(run_all(run, work, arguments))
+    rates = best_rates(tuning, COLUMNS, ["loss"], "macro_f1")
+    rows = run_all(run, [(name, rates[name], seed) for seed in range(seeds) for name in LOSSES], arguments)
     rows += [bag_of_words(seed) for seed in range(seeds)]
     finished(chain.from_iterable(rows), COLUMNS, arguments.out / "text.csv.gz")
 

@@ -13,6 +13,7 @@ import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 from torch.nn import functional as F
 
+from experiments.text import small_bert
 from focal_lib import FocalLoss, diagnose, focal_loss
 from focal_lib.bugs import CATALOGUE
 from focal_lib.lab import museum
@@ -20,6 +21,7 @@ from focal_lib.lab.curves import curve, per_example
 from focal_lib.lab.data import load_example
 from focal_lib.lab.detection import dense_loss, make_scenes
 from focal_lib.lab.stored_runs import difference
+from focal_lib.lab.text import LABELS, encode, fine_tune, load_notes, predict, scores
 from focal_lib.lab.training import make_model, train
 
 CHAPTERS = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9]*.ipynb"))
@@ -210,6 +212,19 @@ def test_chapter_08():
         assert torch.equal(loss.argsort(descending=True), p_t.argsort())
     log_p = logits.log_softmax(1)
     torch.testing.assert_close(F.cross_entropy(log_p, target), F.nll_loss(log_p, target))
+
+
+def test_chapter_08_after_two_epochs(monkeypatch):
+    """Answer 1: hardly a gap, and hardly ever "stop"."""
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    train, test = load_notes().split(seed=0)
+    tokenizer, model = small_bert(train.texts, 0)
+    ids, mask = encode(train.texts, tokenizer)
+    fine_tune(model, F.nll_loss, ids, mask, train.labels, epochs=2)
+    said = predict(model, *encode(test.texts, tokenizer))
+    gap = scores(predict(model, ids, mask), train.labels)["accuracy"] - scores(said, test.labels)["accuracy"]
+    assert "nearly vanishes" in answers(8)[0] and abs(gap) < 0.02
+    assert 'hardly ever says "stop"' in answers(8)[0] and (said.argmax(1) == LABELS.index("stop")).sum() < 10
 
 
 def test_chapter_09():

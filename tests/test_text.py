@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from experiments import text as protocol
 from experiments.corpus import KINDS, generate
 from focal_lib import focal_loss
 from focal_lib.lab.stored_runs import interval
@@ -250,11 +251,9 @@ def chapter():
 
 
 def test_the_chapter_trains_the_model_of_the_stored_runs(chapter):
-    from experiments.text import small_bert
-
     texts = load_notes().texts[:500]
     tokenizer, encoder, _ = chapter["small_bert"](texts, seed=1)
-    other_tokenizer, other = small_bert(texts, seed=1)
+    other_tokenizer, other = protocol.small_bert(texts, seed=1)
     assert tokenizer.get_vocab() == other_tokenizer.get_vocab()
     ids, mask = encode(texts[:4], tokenizer)
     pair = [e(ids, attention_mask=mask).last_hidden_state for e in (encoder.eval(), other.encoder.eval())]
@@ -271,10 +270,26 @@ def test_without_network_the_switch_says_one_sentence(chapter, monkeypatch, caps
 
 def test_the_stored_runs_are_complete():
     runs = pd.read_csv(ROOT / "focal_lib" / "results" / "text.csv.gz")
-    assert list(runs.columns) == ["loss", "gamma", "alpha", "seed", "metric", "value"]
-    assert runs.groupby(["loss", "metric"]).seed.nunique().min() >= 10
+    assert list(runs.columns) == protocol.COLUMNS
+    assert runs.groupby(["loss", "metric"]).seed.nunique().eq(protocol.PARTS["losses"]).all()
     assert not runs.duplicated(["loss", "seed", "metric"]).any()
     assert runs.value.between(0, 1).all()
+
+
+def test_each_network_has_one_rate_that_was_chosen_on_a_corpus_that_is_not_scored():
+    runs = pd.read_csv(ROOT / "focal_lib" / "results" / "text.csv.gz")
+    networks = runs[~runs.loss.str.startswith("bag of words")]
+    assert networks.groupby("loss").rate.nunique().eq(1).all()
+    assert set(networks.rate) <= set(protocol.RATES)
+    assert not set(runs.seed) & set(protocol.TUNING_SEEDS)
+
+
+def test_each_seed_has_notes_of_its_own(notes):
+    first, second = (protocol.fresh_notes(seed) for seed in (0, 1))
+    for train, test in (first, second):
+        assert (len(train.texts), len(test.texts)) == (6000, 2000) and not set(train.texts) & set(test.texts)
+    own, other, chapters = (set(texts) for texts in (first[0].texts, second[0].texts, notes.texts))
+    assert len(own & other) < 0.2 * len(own) and len(own & chapters) < 0.2 * len(own)
 
 
 @pytest.fixture(scope="module")
@@ -293,7 +308,7 @@ def test_neither_weights_nor_gamma_helped(runs):
     means = runs.mean(axis=1).unstack()
     networks = means.drop(index=["bag of words", "bag of words, balanced"])
     assert networks.macro_f1.idxmax() == "nll"
-    for metric, signs in {"macro_f1": (-1, -1, -1), "balanced_accuracy": (0, 0, -1)}.items():
+    for metric, signs in {"macro_f1": (-1, -1, -1), "balanced_accuracy": (0, -1, -1)}.items():
         pairs = [("weighted nll", "nll"), ("focal", "nll"), ("focal with alpha", "weighted nll")]
         assert tuple(sign(runs, *pair, metric) for pair in pairs) == signs
     assert sign(runs, "bag of words, balanced", "bag of words", "balanced_accuracy") == 1
@@ -305,7 +320,9 @@ def test_the_three_answers(runs):
     assert sign(runs, "focal with alpha", "focal", "balanced_accuracy") == 0
     for metric in ("macro_f1", "balanced_accuracy", "f1_stop"):
         assert sign(runs, "weights inside", "focal with alpha", metric) == -1
-        assert sign(runs, "source's FocalLoss", "nll", metric) == -1
+        assert sign(runs, "source's FocalLoss", "nll", metric) == 0
+        assert runs.loc["source's FocalLoss", metric].mean() < runs.loc["nll", metric].mean()
+        assert sign(runs, "focal", "nll", metric) < 1
         assert sign(runs, "source's FocalLoss", "focal", metric) == 0
 
 
@@ -324,7 +341,7 @@ def test_the_ceiling_and_the_baseline(notes, runs):
     kinds = pd.crosstab(pd.Series(notes.kinds), notes.labels.numpy(), normalize=True)
     ceiling = kinds.max(axis=1).sum(), (kinds / kinds.sum()).max(axis=1).sum() / 4
     assert ceiling == pytest.approx((0.88, 0.79), abs=0.005)
-    assert runs.loc["bag of words", "accuracy"].mean() == pytest.approx(0.84, abs=0.005)
+    assert runs.loc["bag of words", "accuracy"].mean() == pytest.approx(0.83, abs=0.005)
     assert runs.loc["bag of words, balanced", "balanced_accuracy"].mean() == pytest.approx(0.70, abs=0.005)
 
 
