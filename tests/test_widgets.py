@@ -60,7 +60,10 @@ SLIDERS = [name for name in LIVE if any(isinstance(t, Step) for t in getattr(wid
 
 @pytest.fixture(scope="module", params=LIVE)
 def view(request):
-    return MAKERS[request.param]()
+    try:
+        return MAKERS[request.param]()
+    except TypeError as error:
+        pytest.fail(f"{error}: give MAKERS a function that makes a {request.param}")
 
 
 def unpack(table):

@@ -14,8 +14,8 @@ from .view import Choice, LiveView, Step, module, pack, rounded
 __all__ = ["WhichBug"]
 
 ROUNDS = (
-    "easy_side_kept",
     "weight_inside_cross_entropy",
+    "easy_side_kept",
     "softmax_twice",
     "mean_before_pt",
     "product_instead_of_power",

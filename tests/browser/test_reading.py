@@ -1,5 +1,6 @@
 """What a reader can do with a page of prose: see all of it, answer its questions, bet before the answer, find bugs."""
 
+import re
 from urllib.parse import quote_plus
 
 import pytest
@@ -124,6 +125,25 @@ def test_answers_unfold_without_a_script(chromium, site):
     page.locator("#q-half details.right summary").click()
     assert page.locator("#q-half details.right p").is_visible()
     context.close()
+
+
+@pytest.mark.parametrize("phone", [True, False])
+def test_right_code_is_two_taps_from_the_first_page_and_so_is_an_exercise(open_page, phone):
+    hand = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True} if phone else {}
+    opened = open_page("book/index", permissions=["clipboard-read", "clipboard-write"], **hand)
+    page = opened.page
+    page.locator(".sd-card").filter(has_text="Paste the right code").click()
+    copy = page.locator("#right-code button.copybtn, #right-code-to-paste button.copybtn").first
+    if not phone:
+        copy.locator("xpath=..").hover()
+    expect(copy).to_be_in_viewport()
+    expect(copy).to_have_css("opacity", "1")
+    copy.click()
+    assert "def focal_loss" in page.evaluate("navigator.clipboard.readText()")
+    page.go_back()
+    page.locator(".sd-card").filter(has_text="Hunt bugs").click()
+    page.get_by_role("link", name="One number for all").first.click()
+    expect(page).to_have_title(re.compile("One number for all"))
 
 
 def test_a_bet_comes_before_its_answer(open_page):
