@@ -1,7 +1,9 @@
 """Every figure draws its data and labels its axes."""
 
+import re
 from pathlib import Path
 
+import drawn
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -89,3 +91,25 @@ def test_a_colour_that_changes_is_changed_in_all_places():
 
 def test_a_colour_that_is_changed_in_one_place_only_is_found():
     assert copies(plots.COLORS | {"focal": "#0072B3"}) != COPIES
+
+
+TWINS = "name its twin in NIGHT of book/_ext/drawn.py, and the same below 'By night' in focal_lib/widgets/shared.css"
+
+
+def without_a_twin(colors):
+    """Names of colours that have no lighter twin by night, or one in figures and another in live views."""
+    style = (ROOT / "focal_lib" / "widgets" / "shared.css").read_text("utf-8")
+    (night,) = re.findall(r"\.live \{ ([^}]*color-scheme: dark)", style)
+    views = dict(re.findall(r"--([\w-]+): #(\w{6})", night))
+    twins = {name: drawn.NIGHT.get(color[1:].lower(), "none") for name, color in colors.items()}
+    return [name for name, twin in twins.items() if views.get(name.replace("_", "-")) != twin]
+
+
+def test_each_colour_has_one_twin_by_night():
+    assert without_a_twin(plots.COLORS) == [], TWINS
+    ramp = [style["color"][1:].lower() for style in plots.GAMMAS.values()]
+    assert [color for color in ramp if color not in drawn.NIGHT] == [], TWINS
+
+
+def test_a_colour_without_a_twin_is_found():
+    assert without_a_twin(plots.COLORS | {"extra": "#00805E"}) == ["extra"]
