@@ -306,3 +306,9 @@ def test_a_size_is_told_before_an_extreme():
     diagnosis = diagnose(beyond_a_block)
     assert diagnosis.verdict == "fragile" and "any number of rows" in diagnosis.headline, diagnosis
     assert "1025 rows" in diagnosis.violations["is_right_at_every_size"]
+
+
+def test_a_complex_number_is_no_loss():
+    """It was "right": nothing but its defaults could be called, and nothing was broken there."""
+    diagnosis = diagnose(lambda input, target: focal_loss(input, target) * 1j)
+    assert diagnosis.verdict == "could not test" and "complex numbers" in diagnosis.headline, diagnosis

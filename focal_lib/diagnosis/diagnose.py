@@ -129,10 +129,11 @@ def _no_verdict(loss, name, adapter, violations, suspects, untested):
         missing = [untested[core] for core in CORE if core in untested]
         remarks = all((v.level or PROPERTIES[n].level) == "manners" for n, v in violations.items())
         return f"{missing[0]}. {hint(loss, name, '')}" if missing and remarks else None
-    if suspects.ids or not adapter.raises:
+    if suspects.ids or (violations and not adapter.raises):
         return None  # it ran and gave nonsense, or fails in a way that is known
     text = str(adapter.error).strip().split("\n")[0].rstrip(".")
-    return f"it raised {type(adapter.error).__name__}: {text}. {hint(loss, name, text)}"
+    raised = f"it raised {type(adapter.error).__name__}: " if adapter.raises else ""
+    return f"{raised}{text}. {hint(loss, name, text)}"
 
 
 def assert_focal_loss(loss, level="wrong", **options):

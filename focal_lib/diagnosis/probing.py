@@ -273,6 +273,8 @@ def as_number(value, dtype):
     """What a loss returned, as a tensor; the first of a tuple, ``"loss"`` of a dict. TypeError if it is no number."""
     value = first_of(value)
     if isinstance(value, torch.Tensor):
+        if getattr(value.dtype, "is_complex", False):
+            raise Nonsense("it returned complex numbers")
         return value
     try:
         return torch.as_tensor(float(value), dtype=dtype)
