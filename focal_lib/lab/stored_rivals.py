@@ -21,7 +21,12 @@ METHODS = (
     "weights 1/sqrt n", "effective number", "sampler", "smoothing", "focal", "focal, way back", "focal, weights 1/n",
     "mirror",
 )  # fmt: skip
-TASKS = {"2 classes": ("synthetic", 2), "breast cancer": ("breast cancer", 2), "digits": ("digits", 10)}
+TASKS = {
+    "2 classes": ("synthetic", 2),
+    "10 classes": ("synthetic", 10),
+    "breast cancer": ("breast cancer", 2),
+    "digits": ("digits", 10),
+}
 PREVALENCES = (0.01, 0.05, 0.2, 0.5)
 PROBLEMS = {  # name: training examples, overlap, noise
     "plain": (450, "small", 0.0),
@@ -32,6 +37,7 @@ PROBLEMS = {  # name: training examples, overlap, noise
 }
 RUN = {  # task: the problems that were run
     "2 classes": tuple(PROBLEMS),
+    "10 classes": ("plain",),
     "breast cancer": ("plain", "noise 10", "noise 30"),
     "digits": ("plain", "noise 10", "noise 30"),
 }
@@ -110,10 +116,10 @@ def difference(first, second, score, *, task="2 classes", prevalence=0.05, probl
     Args:
         first, second: two of ``METHODS``.
         score: one of ``SCORES``, or "slope".
-        task: "2 classes" (synthetic), "breast cancer" (two classes too) or "digits" (ten).
+        task: "2 classes" or "10 classes" (synthetic), "breast cancer" (two classes too) or "digits" (ten).
         prevalence: 0.01 (synthetic data only), 0.05, 0.2 or 0.5.
-        problem: "plain"; "noise 10" or "noise 30", the share of labels dealt out anew; of the synthetic data also
-            "few" (150 examples in place of 450) and "overlap".
+        problem: "plain", of ten synthetic classes the only one; "noise 10" or "noise 30", the share of labels dealt out
+            anew; with two synthetic classes also "few" (150 examples in place of 450) and "overlap".
 
     Raises:
         ValueError: an unknown name, or a problem that was not run.

@@ -26,7 +26,7 @@ class RivalMap(LiveView):
         RivalMap(task="2 classes", score="macro F1", prevalence=0.05, problem="plain")
 
     Args:
-        task: "2 classes" (synthetic), "breast cancer" (two classes too) or "digits" (ten).
+        task: "2 classes" or "10 classes" (synthetic), "breast cancer" (two classes too) or "digits" (ten).
         score: "balanced accuracy", "macro F1", "AUC", "Brier score", "calibration slope" (the size of the slope's
             logarithm) or "stability" (the share of answers that change when the network starts anew).
         prevalence: 0.01, 0.05, 0.2 or 0.5.
