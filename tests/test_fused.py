@@ -290,7 +290,7 @@ def test_on_a_crowded_machine_threads_take_blocks_and_change_no_bit(shape, dtype
     workers = set()
     fill = fused._fill
     monkeypatch.setattr(
-        fused, "_fill", lambda *rest: (workers.add(threading.get_ident()), time.sleep(0.003), fill(*rest))
+        fused, "_fill", lambda *rest: (workers.add(threading.get_ident()), time.sleep(0.02), fill(*rest))
     )
     monkeypatch.setattr(fused, "_crowded", lambda: False)
     try:

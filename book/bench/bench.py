@@ -66,7 +66,7 @@ def keep():
         thing
         for module in loaded
         for thing in vars(module).values()
-        if isinstance(thing, type) and thing.__module__.partition(".")[0] in OURS and thing.__flags__ & CHANGEABLE
+        if issubclass(type(thing), type) and thing.__module__.partition(".")[0] in OURS and thing.__flags__ & CHANGEABLE
     }
     tables = [sys.modules, *(vars(module) for module in loaded)]
     _kept[:] = [(names, None, dict(names)) for names in tables] + [(None, one, dict(vars(one))) for one in classes]

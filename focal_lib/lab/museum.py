@@ -161,8 +161,9 @@ class Push:
                 seen = [k for k in line if push[k].isfinite()]
                 across = [(x[k].item() - low) / (far - low) for k in seen]
                 up = [(max(least, min(1.1, push[k].item() / high)) - least) / (1.1 - least) for k in seen]
+                # Many a place ends in 5 at the second digit. Without the last term, a processor's last bit rounds it.
                 points = [
-                    f"{5 + a * (width - 10):.1f},{height - 5 - b * (height - 10):.1f}"
+                    f"{5 + a * (width - 10) + 1e-6:.1f},{height - 5 - b * (height - 10) + 1e-6:.1f}"
                     for a, b in zip(across, up, strict=True)
                 ]
                 paths += f'<polyline class="{kind}" points="{" ".join(points)}"/>' if len(points) > 1 else ""
