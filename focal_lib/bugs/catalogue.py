@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch.nn.functional as F
+from torch.autograd import Function
 
 __all__ = ["CATALOGUE", "LOOKALIKES", "ROOMS", "Bug", "Lookalike", "bug", "lookalike"]
 
@@ -45,9 +46,12 @@ class _Exhibit:
 
     @property
     def code(self):
-        """The source text of the loss, without the entry above it."""
+        """The source text of the loss, without the entry above it; a backward pass of its own stands in front."""
         text = textwrap.dedent(inspect.getsource(self.loss))
-        return "\n".join(text.split("\n")[ast.parse(text).body[0].lineno - 1 :])
+        text = "\n".join(text.split("\n")[ast.parse(text).body[0].lineno - 1 :])
+        used = inspect.getclosurevars(self.loss).globals.values() if inspect.isfunction(self.loss) else ()
+        own = [inspect.getsource(thing) for thing in used if inspect.isclass(thing) and issubclass(thing, Function)]
+        return "\n\n".join([*own, text])
 
     @property
     def source_links(self):

@@ -33,7 +33,7 @@ def reduction_in_the_wrong_call(input, target, gamma=2.0):
 class PrintsEveryTime(nn.Module):
     def __init__(self, gamma=2.0, reduction="mean"):
         super().__init__()
-        print(f"Focal loss, gamma = {gamma}")
+        print(f"Focal loss, gamma = {gamma}")  # once for each model, fold and worker
         self.gamma, self.reduction = gamma, reduction
 
     def forward(self, input, target):

@@ -36,7 +36,7 @@ def weight_inside_cross_entropy(input, target, alpha=None, gamma=2.0, reduction=
 def weight_applied_twice(input, target, alpha=None, gamma=2.0, reduction="mean"):
     ce = cross_entropy(input, target)
     weighted_ce = F.cross_entropy(input, target, weight=alpha, reduction="none")
-    return reduced(pick(alpha, target, input) * focus(ce, gamma) * weighted_ce, reduction)
+    return reduced(pick(alpha, target, input) * focus(ce, gamma) * weighted_ce, reduction)  # and alpha once more
 
 
 @bug(
