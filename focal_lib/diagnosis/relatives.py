@@ -16,10 +16,12 @@ __all__ = ["first_kind", "focused", "measured", "own_numbers", "relative_of", "y
 
 
 def focused(p_t, loss, gamma):
+    """``loss`` times (1 - p_t) ** gamma; all of one shape."""
     return (1 - p_t) ** gamma * loss
 
 
 def yes_or_no(p, y, gamma, alpha=None):
+    """The focal loss ``(N,)`` of a yes-or-no question for each class, added up: probabilities, answers ``(N, C)``."""
     p_t = p * y + (1 - p) * (1 - y)
     weight = 1.0 if alpha is None else alpha * y + (1 - alpha) * (1 - y)
     return (weight * focused(p_t, -p_t.log(), gamma)).sum(1)
@@ -62,6 +64,7 @@ def _references(hot, x, gamma, numbers):
 
 
 def own_numbers(adapter):
+    """The numbers that the loss has as its own settings, where each could be a smoothing, an alpha or a temperature."""
     return [float(v) for v in adapter.numbers_inside() if 0 < v <= 100]
 
 
