@@ -1,8 +1,15 @@
-"""Which tests run in one process, so that what they share is made once: pytest --dist loadgroup."""
+"""What all tests need before the first begins, and which run in one process so that what they share is made once."""
 
+import os
 import re
 
 import pytest
+import torch
+
+# Without a GPU, test_cuda.py has Triton's interpreter run the kernel. Triton looks at this when it is first imported,
+# and other tests import it as well.
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"
 
 FILES = ("test_grading.py", "test_lab.py", "test_paper.py")  # they grade a class, start JupyterLab, print the book
 ENGINE = re.compile(r"[\[-](chromium|firefox|webkit)[\]-]")

@@ -26,8 +26,6 @@ DEVICE = "cuda" if GPU else "cpu"
 # Numpy warns where it computes inf - inf or 0 * inf; a GPU makes the same nan and says nothing.
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning:triton.*")
 needs_gpu = pytest.mark.skipif(not GPU, reason="needs an NVIDIA GPU")
-if not GPU:
-    os.environ["TRITON_INTERPRET"] = "1"  # Triton looks at it when it is imported
 pytest.importorskip("triton")
 
 from focal_lib import _cuda  # noqa: E402
