@@ -309,7 +309,11 @@ def test_an_untouched_fix_gives_nothing_away(slug):
 
 
 def test_the_bug_is_named_once_it_is_mended():
-    for slug, title in (("01_one_number", "One p_t for the whole batch"), ("12_review", "It was: Softmax twice")):
+    for slug, title in (
+        ("01_one_number", "One p_t for the whole batch"),
+        ("12_review", "It was: Softmax twice"),
+        ("13_in_company", "What was wrong: its softmax is over the rows of the batch"),
+    ):
         solution = variables(MASTER[slug])
         said = check(solution["exercise"], "fix", answers(solution)["fix"]).text
         assert title in said and "reduce=" not in said  # an argument that neither of them has

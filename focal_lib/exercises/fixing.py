@@ -3,6 +3,7 @@ The first rule that says something decides; a fix on which none does is right.""
 
 import functools
 import inspect
+import re
 import secrets
 import sys
 import threading
@@ -367,7 +368,8 @@ def _reveal(fix):
     bugs = [CATALOGUE[id] for id in fix.before.suspects if set(fix.before.explained[id]) & set(fix.must_hold)]
     bugs = [_as_seen_here(bug, fix.exercise.loss) for bug in bugs]
     words = [f"It was: {bug.title} (exhibit {bug.id} of the bug museum)." for bug in bugs[:2]]
-    return " ".join(words + [f"It was: {what}." for what in fix.before.mistake[:1]]) or "It is mended."
+    words += [f"What was wrong: {re.sub('^It', 'it', what)}." for what in fix.before.mistake[:1]]
+    return " ".join(words) or "It is mended."
 
 
 def _as_seen_here(bug, loss):
