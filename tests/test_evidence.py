@@ -10,6 +10,7 @@ import pytest
 import torch
 from scipy import stats
 
+from focal_lib import FocalLoss
 from focal_lib.bugs import CATALOGUE
 from focal_lib.lab import stored_runs as evidence
 from focal_lib.lab.data import load_example
@@ -244,7 +245,7 @@ def test_cross_entropy_misses_one_minority_example_in_three():
     assert all(round(1 - average("cross-entropy", "minority_recall", data=d).mean, 2) in (0.34, 0.35) for d in BOTH)
 
 
-def test_the_ranking_gain_is_speed():
+def test_the_ranking_gain_is_mostly_speed():
     for data in BOTH:
         pair = ("focal γ=2", "cross-entropy", "pr_auc")
         early, late = (difference(*pair, data=data, epochs=epochs) for epochs in (100, 500))
@@ -267,6 +268,9 @@ def test_focal_loss_makes_the_probabilities_worse():
 def test_the_harm_to_the_probabilities_shrinks():
     early, late = (difference("focal γ=2", "cross-entropy", "ece", data="resampled", epochs=e) for e in (100, 500))
     assert 0 < late.mean < early.mean / 4
+    overshot = [repaired(loss, "none", "too_sure", 500, beside=None) for loss in ("cross_entropy", "focal")]
+    assert [round(much.mean, 3) for much in overshot] == [0.029, -0.029]  # "and gamma 2 not sure enough by as much"
+    assert [much.sign for much in overshot] == [1, -1]
 
 
 def test_what_a_threshold_buys():
@@ -297,6 +301,22 @@ def test_final_accuracy_is_no_bug_detector():
         faulty, correct = (stored_scores(name, "accuracy", data="resampled").to_numpy() for name in (bug, right))
         assert (faulty[:, None] >= correct).mean() > 0.25
         assert average(bug, "accuracy").mean > always_0 + 0.05
+    shares = {
+        data: [round(evidence.not_below(*pair, "accuracy", data=data), 2) for pair in meant.items()] for data in BOTH
+    }  # "not below": the second, a constant alpha alone, is the yardstick
+    assert shares == {"fixed": [0.03, 0.54, 0.28, 0.05], "resampled": [0.32, 0.52, 0.45, 0.28]}
+
+
+def test_a_yes_or_no_question_for_each_class_is_what_costs():
+    """Binary scalar alpha under Adam: without its alpha the same training; under SGD it begins with an eighth."""
+    options = {"seeds": range(2), "gamma": 2, "epochs": 50, "progress": False}
+    faulty, without_alpha = (sweep(id, **options).losses for id in ("binary_scalar_alpha", "one_against_all_averaged"))
+    torch.testing.assert_close(4 * faulty, without_alpha, rtol=1e-4, atol=1e-6)
+    start, target = torch.zeros(6, 2, requires_grad=True), torch.arange(6) % 2
+    for id, share in {"scalar_alpha": 1 / 4, "binary_scalar_alpha": 1 / 8}.items():
+        of_the_fault = torch.autograd.grad(CATALOGUE[id].build(gamma=2)(start, target), start)[0]
+        of_the_right = torch.autograd.grad(FocalLoss()(start, target), start)[0]
+        torch.testing.assert_close(of_the_fault, share * of_the_right)
 
 
 def test_the_yardsticks_of_a_single_run():
@@ -358,6 +378,11 @@ def test_at_its_own_rate_cross_entropy_catches_up():
     assert [round(gain.mean, 2) for gain in weights] == [0.04, 0.02]
     alone = [difference("focal γ=2", "cross-entropy", "balanced_accuracy", data=data, **own) for data in BOTH]
     assert all(gain.mean < 0.01 for gain in alone) and alone[1].sign == 0
+    pair = ("focal γ=2", "cross-entropy", "pr_auc")  # "and a fifth is left"
+    ranking = [difference(*pair, data=data, **own) for data in BOTH]
+    assert list(map(str, ranking)) == ["+0.007 [+0.006, +0.009]", "+0.004 [+0.002, +0.007]"]
+    for data, left in zip(BOTH, ranking, strict=True):
+        assert left.mean / difference(*pair, data=data).mean == pytest.approx(0.2, abs=0.03)
     on_top = [difference("focal γ=2, weights", WEIGHTED, "balanced_accuracy", data=data, **own) for data in BOTH]
     assert all(gain.sign < 1 for gain in on_top)
 

@@ -9,6 +9,7 @@ from focal_lib import FocalLoss
 from focal_lib.bugs import CATALOGUE
 from focal_lib.diagnosis.properties import PROPERTIES
 from focal_lib.lab.museum import Push, _push, found_by, plaque, story, table, trained, wall, who_finds_what
+from focal_lib.lab.stored_runs import stored_scores
 
 
 @pytest.mark.parametrize("id", CATALOGUE)
@@ -68,6 +69,31 @@ def test_the_wall_leads_to_every_exhibit_and_is_found_by_its_words():
     assert "alpha_scales_its_class" in words["scalar_alpha"]
     for bug in CURVES:
         assert bug.symptom.lower() in words[bug.id] and "polyline" in str(frames[list(CATALOGUE).index(bug.id)])
+
+
+def test_what_a_weight_of_4_counts_inside_the_exponent():
+    """Between 3.3 and 4 for p_t up to 1/4, and far more on easy examples."""
+    p_t = torch.cat([torch.linspace(0.001, 0.25, 100), torch.tensor([0.7])])
+    logits, target = torch.stack([torch.zeros_like(p_t), torch.logit(p_t)], 1), torch.ones(101, dtype=torch.int64)
+    loss = CATALOGUE["weight_inside_cross_entropy"].build(torch.tensor([1.0, 4.0]), 2.0)
+    counts = _push(loss, logits, target) / _push(FocalLoss(), logits, target)
+    assert round(counts[:-1].min().item(), 1) == 3.3 and counts[:-1].max() < 4 and counts[-1] > 10
+
+
+def test_every_third_example_is_ignored():
+    _, target, *_ = Push(CATALOGUE["ignored_rows_in_the_mean"]).numbers
+    assert ((target == -100).nonzero().flatten() == 3 * torch.arange(-(-len(target) // 3))).all()
+
+
+def test_with_other_seeds_accuracy_finds_more():
+    """Chapter 06: the share of 200 seeds that lie below the worst of 20 right ones."""
+    for bug, right, share in [
+        ("mean before pt", "focal γ=2", 0.77),
+        ("weight inside cross entropy", "focal γ=2, weights", 0.19),
+    ]:
+        faulty, floor = stored_scores(bug, "accuracy"), stored_scores(right, "accuracy")[:20].min()
+        assert len(faulty) == 200 and faulty[0] >= floor  # seed 0, which the chapter trains, is not found
+        assert round((faulty < floor - 1e-6).mean(), 2) == share
 
 
 def test_training_that_breaks_off_keeps_its_losses():
