@@ -156,10 +156,18 @@ def test_when_all_parts_pass_the_end_says_so(tmp_path):
 
 
 def test_every_part_is_a_target_and_its_browsers_or_sandbox_are_asked_for_first():
-    plan = subprocess.run(["make", "--dry-run", "test-timed"], cwd=ROOT, capture_output=True, text=True, check=True)
+    plan = subprocess.run(
+        ["make", "--no-print-directory", "--dry-run", "test-timed"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert plan.stdout.startswith("tools/install_system_packages.sh browsers\n")
     for name in ("lint", "unit", "notebooks", "browsers", "grading"):
-        subprocess.run(["make", "--dry-run", f"test-{name}"], cwd=ROOT, check=True, capture_output=True)
+        subprocess.run(
+            ["make", "--no-print-directory", "--dry-run", f"test-{name}"], cwd=ROOT, check=True, capture_output=True
+        )
 
 
 def test_an_unknown_arithmetic_is_refused():
