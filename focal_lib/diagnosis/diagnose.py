@@ -81,7 +81,7 @@ def diagnose(loss, *, gamma=None, seed=0, dtype=torch.float64, device=None):
         conventions=conventions,
         left=[f"{argument} = {value!r}" for argument, value in adapter.left.items()],
         untested=untested,
-        stopped=_no_verdict(loss, name, adapter, violations, suspects, untested),
+        stopped=_no_verdict(loss, name, adapter, levels, suspects, untested),
     )
 
 
@@ -123,13 +123,13 @@ def _of_objective(name, words, example):
     return Diagnosis(name, violations=broken, levels=levels, conventions=[f"It is {words}."], untested=untested)
 
 
-def _no_verdict(loss, name, adapter, violations, suspects, untested):
+def _no_verdict(loss, name, adapter, levels, suspects, untested):
     """Why nothing can be said of a loss, and the lines that would make it work; None if something can."""
     if adapter.error is None:
         missing = [untested[core] for core in CORE if core in untested]
-        remarks = all((v.level or PROPERTIES[n].level) == "manners" for n, v in violations.items())
+        remarks = {"manners"}.issuperset(levels.values())
         return f"{missing[0]}. {hint(loss, name, '')}" if missing and remarks else None
-    if suspects.ids or (violations and not adapter.raises):
+    if suspects.ids or (levels and not adapter.raises):
         return None  # it ran and gave nonsense, or fails in a way that is known
     text = str(adapter.error).strip().split("\n")[0].rstrip(".")
     raised = f"it raised {type(adapter.error).__name__}: " if adapter.raises else ""

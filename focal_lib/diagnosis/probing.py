@@ -90,11 +90,8 @@ class Probing:
         tries = [(d, *n) for d in dtypes for n in neutral]
         for whole in (False, True) if "gamma" in self.names else (False,):
             for self.dtype, self.no_weights, self.alpha_form in tries:
-                self.whole_gamma, self.names, self.left = (
-                    whole,
-                    dict(names),
-                    dict(left),
-                )  # an earlier try may have changed them
+                self.whole_gamma = whole
+                self.names, self.left = dict(names), dict(left)  # an earlier try may have changed them
                 self._list_roles()
                 try:
                     self._find_conventions()
