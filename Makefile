@@ -25,7 +25,7 @@ endif
 TEST := OMP_NUM_THREADS=1 $($(ARITHMETIC)) $(BIN)/python
 
 .NOTPARALLEL:
-.PHONY: help set-up book test browsers grading $(STAGES:%=test-%) wheel colab oldest lab notebooks applied-evidence evidence bench gpu \
+.PHONY: help system set-up book test browsers grading $(STAGES:%=test-%) wheel colab oldest lab notebooks applied-evidence evidence bench gpu \
 	editions grade class made-up-class bundle paper lock clean
 
 help:
@@ -91,13 +91,14 @@ book: $(VENV)/book-ready
 	$(BIN)/jupyter-book build . --warningiserror --nitpick --keep-going
 	@echo "The book is built. Open file://$(CURDIR)/_build/html/index.html"
 
-# What the tests need. What may stop it comes first.
-set-up:
+system:
 	@$(INSTALL) $(VENV)
 	@tools/install_system_packages.sh browsers grading
-	@$(MAKE) --no-print-directory $(VENV)/all-ready
 
-test: set-up book
+set-up: system $(VENV)/all-ready
+
+# What may stop the tests comes first. Then the site, from what `make book` alone installs. Then the rest.
+test: system book set-up
 	@tools/run_stages.sh $(STAGES)
 
 test-lint: $(VENV)/all-ready

@@ -43,6 +43,25 @@ focal_lib.exercises.Exercise("x", focal_lib.bugs.CATALOGUE["mean_before_pt"].los
     subprocess.run([sys.executable, "-c", code, heavy], check=True, cwd=ROOT)
 
 
+def test_the_site_is_built_without_what_the_notebooks_need(tmp_path):
+    """`make book` installs no torch; its extensions would find the one that the tests installed."""
+    code = """
+import sys
+from types import SimpleNamespace
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in sys.argv[2].split():
+            raise ImportError(f"{name} is blocked")
+sys.meta_path.insert(0, Blocked())
+sys.path.insert(0, "book/_ext")
+import bench
+bench.write(SimpleNamespace(builder=SimpleNamespace(name="html"), outdir=sys.argv[1]), None)
+"""
+    heavy = "torch numpy pandas scipy sklearn joblib matplotlib PIL ipywidgets anywidget traitlets triton"
+    subprocess.run([sys.executable, "-c", code, tmp_path, heavy], check=True, cwd=ROOT)
+    assert (tmp_path / "_static" / "bench" / "example.js").stat().st_size > 100_000
+
+
 def wing(path):
     inside = path.relative_to(ROOT / "focal_lib").parts
     return inside[0] if len(inside) > 1 else ""

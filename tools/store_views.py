@@ -8,9 +8,11 @@ import argparse
 import base64
 import json
 import sys
+from array import array
 from pathlib import Path
 
 from focal_lib import widgets
+from focal_lib.lab.data import load_example
 from focal_lib.lab.museum import wall
 from focal_lib.widgets.view import LiveView
 
@@ -31,8 +33,18 @@ def of_pages():
         text = json.dumps({"text": view.sentence(), "state": state}, ensure_ascii=False, indent=1, sort_keys=True)
         files[ROOT / "book" / "views" / f"{name}.json"] = f"{text}\n".encode()
         files[ROOT / "book" / "views" / f"{name}.png"] = base64.b64decode(view._png())
+    files[ROOT / "book" / "views" / "example.json"] = f"{json.dumps(example())}\n".encode()
     files[ROOT / "book" / "views" / "wall.html"] = f"{wall(page=MUSEUM)}\n".encode()
     return files
+
+
+def example():
+    """The example that chapter 05 trains on: features as base64 of float32 rows, labels as digits, training first."""
+    points = load_example()
+    rows = [*points.x_train.flatten().tolist(), *points.x_test.flatten().tolist()]
+    labels = [*points.y_train.tolist(), *points.y_test.tolist()]
+    x = base64.b64encode(array("f", rows).tobytes()).decode()
+    return {"x": x, "y": "".join(map(str, labels)), "train": len(points.y_train)}
 
 
 def of_notebook(path):

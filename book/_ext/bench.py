@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from array import array
 from pathlib import Path
 
 from sphinx.errors import ConfigError
@@ -24,6 +23,7 @@ from sphinx.errors import ConfigError
 ROOT = Path(__file__).parent.parent.parent
 LIBRARY = ["__init__", "losses", "_*", *(f"{part}/**/*" for part in ("bugs", "diagnosis", "exercises"))]
 LIBRARY += ["lab/__init__", "lab/data", "lab/training"]
+EXAMPLE = ROOT / "book" / "views" / "example.json"  # stored, because scikit-learn drew it and the site is built without
 MEMORY = 384 << 20  # bytes that Python may take in a page; then it raises MemoryError
 CHUNK = 700_000  # base64 letters in one script: as many steps has the progress bar
 CHECK_PAGE, TRAINING_PAGE, LIST_PAGE = "book/check", "notebooks/05_training", "book/exercises"
@@ -162,18 +162,7 @@ def write(app, exception):
     for i, (name, text) in enumerate(chunks):
         (out / f"part-{i}.js").write_text(f'focalBench.part({i},"{name}","{text}")')
     (out / "parts.js").write_text(f"focalBench.parts({len(chunks)})")
-    (out / "example.js").write_text(f"focalBench.example({json.dumps(training_data())})")
-
-
-def training_data():
-    """The example that chapter 05 trains on: features as base64 of float32 rows, labels as digits, training first."""
-    from focal_lib.lab.data import load_example
-
-    example = load_example()
-    rows = [*example.x_train.flatten().tolist(), *example.x_test.flatten().tolist()]
-    labels = [*example.y_train.tolist(), *example.y_test.tolist()]
-    x = base64.b64encode(array("f", rows).tobytes()).decode()
-    return {"x": x, "y": "".join(map(str, labels)), "train": len(example.y_train)}
+    (out / "example.js").write_text(f"focalBench.example({EXAMPLE.read_text()})")
 
 
 def notebook(app, page):
