@@ -101,7 +101,7 @@ def plain_is_faster(results):
     for point in results["growth"]:
         times = {row["loss"]: row["ms"] for row in point["losses"]}
         if times[PLAIN] < times[OURS]:
-            yield point["shape"]
+            yield tuple(point["shape"])
 
 
 def growth_text(results):
@@ -117,8 +117,8 @@ def growth_text(results):
         f"Below these sizes, starting the operations costs most: {rows} rows of {CLASSES_HELD} take {own:.2f} ms "
         f"with `{OURS}` and {reference:.2f} ms with `{REFERENCE}`."
     )
-    if slower := [size(shape) for shape in plain_is_faster(results)]:
-        sentences.append(f"At {' and '.join(slower)} the ten lines took less time than the fast path.")
+    if slower := [size(shape) for shape in dict.fromkeys(plain_is_faster(results))]:  # both series have one shape
+        sentences.append(f"At {', '.join(slower)} the ten lines took less time than the fast path.")
     sentences.append("")
     for variable, other in held.items():
         (lengths, own), (_, others) = (series(results, variable, name) for name in (OURS, REFERENCE))
@@ -170,8 +170,8 @@ def busy_text(results):
     if (busy := results.get("busy")) is None:
         return NOT_MEASURED
     return (
-        f"Measured on {busy['date']} with {busy['processes']} such processes. Before they started, the load was "
-        f"{busy['load']}: so many programs wanted the processor already."
+        f"Measured on {busy['date']} with {busy['processes']} such processes. In the minute before they started, "
+        f"{busy['load']} programs wanted the processor, the benchmark among them."
     )
 
 

@@ -110,19 +110,20 @@ def test_ahead_of_every_peer_in_the_stored_results():
 
 
 def test_what_the_page_says_in_words_is_what_the_stored_results_say():
-    """Less than 1 but at the smallest size; the ranges of the three columns that move; the jump at the end."""
+    """Less than 1 but where little is computed; the ranges of the three columns that move; the jump at the end."""
     results = json.loads(speed.RESULTS.read_text(encoding="utf-8"))
     cases, _ = speed_page.comparison(results, str)
     rows = {tuple(case["shape"]): {row["loss"]: row for row in case["losses"]} for case in cases}
     times = {shape: found[speed.OURS]["time"][1] for shape, found in rows.items()}
-    assert [shape for shape, time in times.items() if time >= 1] == [(4096, 4)]
+    assert {shape for shape, time in times.items() if time >= 1} <= {(4096, 4)}
+    assert speed_page.cheaper_from(results, "N") > 256 and speed_page.cheaper_from(results, "C") > 2
     ranges = {(65_536, 100): (0.4, 0.9), (8192, 32_000): (0.2, 0.6), (8, 21, 512, 512): (0.4, 0.7)}
     for case in results["table"]:
         if case["dtype"] == "float32" and (limits := ranges.get(tuple(case["shape"]))):
             ours = next(row for row in case["losses"] if row["loss"] == speed.OURS)
             assert limits[0] <= ours["time"][1] <= limits[1], case["shape"]
     _, jump = zip(*[speed_page.series(results, "C", name) for name in (speed.OURS, speed.REFERENCE)], strict=True)
-    assert all(last > 4 * previous for *_, previous, last in jump)
+    assert all(last > 3 * previous for *_, previous, last in jump)  # for twice the classes
 
 
 def test_the_half_on_a_gpu_says_what_was_not_measured_and_fills_in_what_was(tmp_path, monkeypatch):
