@@ -4,16 +4,6 @@ import math
 
 import torch
 
-__all__ = [
-    "can_look_at",
-    "check_alpha",
-    "check_choice",
-    "check_floating",
-    "check_gamma",
-    "check_shapes",
-    "check_target_range",
-]
-
 
 def can_look_at(tensor):
     """Reading a value would stall CUDA and break a compiled graph; out-of-range indices are loud there anyway."""

@@ -4,8 +4,6 @@ import re
 import warnings
 from importlib import metadata
 
-__all__ = ["warn_if_unsupported"]
-
 
 def _numbers(version):
     """The leading release numbers of a version: "2.9.1+cpu" gives (2, 9, 1)."""

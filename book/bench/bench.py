@@ -331,13 +331,14 @@ def _literal(text):
 def compare(text):
     """The loss under review and a right one on this input, side by side."""
     from focal_lib.exercises.outcomes import outcome_of, say
+    from focal_lib.exercises.reading import read_evidence
 
     exercise = _exercise["exercise"]
     try:
-        case = exercise._read(_literal(text))
+        case = read_evidence(_literal(text), exercise.loss, exercise.kind)
     except UNREADABLE as error:
         return {"refused": _first_line(error)}
-    ours, right = (outcome_of(loss, case, exercise.binary) for loss in (exercise.loss, exercise._right))
+    ours, right = (outcome_of(loss, case) for loss in (exercise.loss, exercise.right))
     return {"ours": say(ours), "right": say(right)}
 
 

@@ -7,7 +7,6 @@ from .parts import cross_entropy, focus, reduced
 
 
 @bug(
-    room="average",
     exposed_by="ignored_rows_are_dropped",
     title="Ignored rows stay in the mean",
     source="named in PaddlePaddle/PaddleSeg#1899 (2022)",
@@ -21,7 +20,6 @@ def ignored_rows_in_the_mean(input, target, gamma=2.0, ignore_index=-100, reduct
 
 
 @bug(
-    room="average",
     exposed_by="ignored_rows_are_dropped",
     title="Ignored rows count as class 0",
     source="PaddlePaddle/PaddleSeg#1899 (2022)",
@@ -35,7 +33,6 @@ def ignored_rows_as_class_zero(input, target, gamma=2.0, ignore_index=-100, redu
 
 
 @bug(
-    room="average",
     exposed_by="inputs_are_unchanged",
     title="The caller's labels are overwritten",
     source="the same line in PaddleSeg's dice loss, and in ports of it",
@@ -52,7 +49,6 @@ def labels_overwritten(input, target, gamma=2.0, ignore_index=-100, reduction="m
 
 
 @bug(
-    room="average",
     exposed_by="doubled_batch_keeps_the_mean",
     title="A sum called mean",
     source="hwei-hw/FocalLoss_Keras#5 (2018), umbertogriffo/focal-loss-keras#10 (2020)",
@@ -67,7 +63,6 @@ def sum_called_mean(input, target, gamma=2.0, reduction="mean"):
 
 
 @bug(
-    room="average",
     exposed_by="gamma_zero_is_cross_entropy",
     title="The mean divides by N · C",
     source="itakurah/focal-loss-pytorch#6 (2026)",
@@ -82,7 +77,6 @@ def mean_over_classes(input, target, gamma=2.0, reduction="mean"):
 
 
 @bug(
-    room="average",
     exposed_by="image_equals_its_rows",
     title="view(-1, C) mixes pixels and classes",
     source="MIC-DKFZ/nnUNet#705 (2021)",

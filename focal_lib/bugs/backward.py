@@ -29,7 +29,6 @@ class DeafToUpstream(torch.autograd.Function):
 
 
 @bug(
-    room="backward",
     exposed_by="scales_with_what_follows",
     title="What follows the loss is ignored",
     source="chainer/chainer#1175 (2016), SeanNaren/warp-ctc#170, pytorch/pytorch#21961 (2019)",
@@ -55,7 +54,6 @@ class FirstRowForAll(torch.autograd.Function):
 
 
 @bug(
-    room="backward",
     exposed_by="each_row_has_its_own_scale",
     title="The first row's upstream gradient, for all rows",
     source="linkedin/Liger-Kernel#968, linkedin/Liger-Kernel#1298, NVIDIA-NeMo/Automodel#3853, paiml/aprender#2182",
@@ -82,7 +80,6 @@ class ScalesWhatItSaved(torch.autograd.Function):
 
 
 @bug(
-    room="backward",
     exposed_by="one_graph_serves_twice",
     title="A saved gradient scaled in place",
     source="unslothai/unsloth#5002 (2026), Dao-AILab/quack#209 (2026)",
@@ -107,7 +104,6 @@ class ValueOfCrossEntropy(torch.autograd.Function):
 
 
 @bug(
-    room="backward",
     exposed_by="gradient_is_the_slope",
     title="gamma in the gradient, not in the value",
     source="davisking/dlib#2552 (2022)",
@@ -121,7 +117,6 @@ def value_without_focus(input, target, gamma=2.0, reduction="mean"):
 
 
 @bug(
-    room="backward",
     exposed_by="is_right_at_every_size",
     title="Means of blocks, added up",
     source="NVIDIA-NeMo/Automodel#3804 (2026), verl-project/verl#2899, verl-project/verl#5349",
@@ -139,7 +134,6 @@ def means_of_blocks(input, target, gamma=2.0):
 
 
 @bug(
-    room="backward",
     exposed_by="memory_layout_changes_nothing",
     title="Strides ignored",
     source="NVIDIA/TransformerEngine#2734 (2026), flagos-ai/Torch-FL#171 (2026), unslothai/unsloth#10713 (2026)",
@@ -156,7 +150,6 @@ def strides_ignored(input, target, gamma=2.0, reduction="mean"):
 
 
 @bug(
-    room="backward",
     exposed_by="modes_change_nothing",
     title="Another loss in eval()",
     source="inferno-pytorch/inferno#110 (2018), where smoothing is for training only",

@@ -7,7 +7,6 @@ from .parts import cross_entropy, focus, pick, reduced
 
 
 @bug(
-    room="batch",
     exposed_by="batch_is_mean_of_singles",
     title="One p_t for the whole batch",
     source=f"{SOURCE_1}; jfzhang95/pytorch-deeplab-xception#133 (2019), kaidic/LDAM-DRW#6 (2019)",
@@ -21,7 +20,6 @@ def mean_before_pt(input, target, gamma=2.0):
 
 
 @bug(
-    room="batch",
     exposed_by="none_has_the_targets_shape",
     title="One p_t for the whole batch, and reduce=False returns a single number",
     source=SOURCE_1,
@@ -36,7 +34,6 @@ def reduce_flag_without_effect(input, target, gamma=2.0, reduce=True):
 
 
 @bug(
-    room="batch",
     exposed_by="batch_is_mean_of_singles",
     title="One p_t, of the weighted mean",
     source="jfzhang95/pytorch-deeplab-xception#133 (2019), gokulprasadthekkel/pytorch-multi-class-focal-loss#1 (2021)",
@@ -50,7 +47,6 @@ def weighted_mean_before_pt(input, target, alpha=None, gamma=2.0):
 
 
 @bug(
-    room="batch",
     exposed_by="alpha_scales_its_class",
     title="One alpha for all classes",
     source=f"{SOURCE_1}; zimenglan-sysu-512/Focal-Loss#8 (2017), kornia/kornia#2371 (2023)",
@@ -64,7 +60,6 @@ def scalar_alpha(input, target, alpha=0.25, gamma=2.0, reduction="mean"):
 
 
 @bug(
-    room="batch",
     exposed_by="none_has_the_targets_shape",
     title="Weights (N, 1) times losses (N,): an N×N table",
     source="Hsuxu/Loss_ToolBox-PyTorch#8 (2019)",

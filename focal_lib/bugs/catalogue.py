@@ -101,7 +101,7 @@ class _Exhibit:
 class Bug(_Exhibit):
     """One faulty loss: what it is, where such code was seen, how to find it and how to mend it."""
 
-    room: str  # the kind of fault: a key of ROOMS
+    room: str  # the kind of fault: a key of ROOMS, and the name of the file that it is in
     exposed_by: str  # the property that shows it at least cost, by its name in focal_lib.diagnosis.properties
     symptom: str  # what a user would report
     hides: str  # why training does not show it
@@ -118,24 +118,26 @@ class Lookalike(_Exhibit):
 
 
 def bug(**entry):
-    """Enter the decorated loss into the catalogue; ``entry`` has the fields of :class:`Bug` but id and loss."""
-    if entry.get("room") not in ROOMS:
-        raise ValueError(f"room must be one of {', '.join(ROOMS)}; got {entry.get('room')!r}.")
-    return _entering(CATALOGUE, Bug, entry)
+    """Enter the decorated loss into the catalogue; ``entry`` has the fields of :class:`Bug` but id, loss and room."""
+
+    def enter(loss):
+        room = loss.__module__.rpartition(".")[2]
+        if room not in ROOMS:
+            raise ValueError(f"a bug belongs into the file of its room, one of {', '.join(ROOMS)}; got {room!r}.")
+        return _enter(CATALOGUE, Bug, loss, room=room, **entry)
+
+    return enter
 
 
 def lookalike(**entry):
     """Enter the decorated loss among the look-alikes; ``entry`` has the fields of :class:`Lookalike`."""
-    return _entering(LOOKALIKES, Lookalike, entry)
+    return lambda loss: _enter(LOOKALIKES, Lookalike, loss, **entry)
 
 
-def _entering(register, kind, entry):
-    def enter(loss):
-        id = re.sub(r"(?<!^)(?=[A-Z])", "_", loss.__name__).lower()
-        if id in register:
-            raise ValueError(f"there is a {kind.__name__.lower()} {id!r} already; rename one of the two.")
-        register[id] = kind(id=id, loss=loss, **entry)
-        loss.__doc__ = register[id].plaque()
-        return loss
-
-    return enter
+def _enter(register, kind, loss, **entry):
+    id = re.sub(r"(?<!^)(?=[A-Z])", "_", loss.__name__).lower()
+    if id in register:
+        raise ValueError(f"there is a {kind.__name__.lower()} {id!r} already; rename one of the two.")
+    register[id] = kind(id=id, loss=loss, **entry)
+    loss.__doc__ = register[id].plaque()
+    return loss

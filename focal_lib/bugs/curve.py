@@ -8,7 +8,6 @@ from .parts import cross_entropy, focus, reduced
 
 
 @bug(
-    room="curve",
     exposed_by="default_is_unweighted",
     title="The same alpha for positives and negatives",
     source=f"{SOURCE_2}; liuyuisanai/Focal-Loss#4 (2017), mkocabas/focal-loss-keras#6 (2018)",
@@ -23,7 +22,6 @@ def binary_scalar_alpha(input, target, alpha=0.25, gamma=2.0, reduction="mean"):
 
 
 @bug(
-    room="curve",
     exposed_by="is_shift_invariant",
     title="C yes-or-no questions for a one-of-C problem",
     source=f"an answer to {SOURCE_1}; pytorch/vision#3250 (2021), asked and recommended",
@@ -38,7 +36,6 @@ def one_against_all(input, target, gamma=2.0, reduction="mean"):
 
 
 @bug(
-    room="curve",
     exposed_by="is_shift_invariant",
     title="C yes-or-no questions, averaged",
     source=f"{SOURCE_2}, taken to C classes; qubvel-org/segmentation_models.pytorch#671 (2022)",
@@ -53,7 +50,6 @@ def one_against_all_averaged(input, target, gamma=2.0, reduction="mean"):
 
 
 @bug(
-    room="curve",
     exposed_by="gamma_zero_is_cross_entropy",
     title="* where ** was meant",
     source="fudannlp16/focal-loss#6 (2018)",
@@ -67,7 +63,6 @@ def product_instead_of_power(input, target, gamma=2.0, reduction="mean"):
 
 
 @bug(
-    room="curve",
     exposed_by="ratio_falls_as_p_t_rises",
     title="p_t where 1 - p_t was meant",
     source="yqyao/SSD_Pytorch#32 (2019)",
@@ -81,7 +76,6 @@ def easy_side_kept(input, target, gamma=2.0, reduction="mean"):
 
 
 @bug(
-    room="curve",
     exposed_by="lies_between_zero_and_cross_entropy",
     title="log p used as if it were p",
     source="DingKe/pytorch_workplace#1 (2017)",
@@ -95,7 +89,6 @@ def log_p_taken_for_p(input, target, gamma=2.0, reduction="mean"):
 
 
 @bug(
-    room="curve",
     exposed_by="gives_the_golden_numbers",
     title="The logarithm of the cross-entropy",
     source="c0nn3r/RetinaNet#8 (2017)",
@@ -110,7 +103,6 @@ def log_of_cross_entropy(input, target, gamma=2.0, reduction="mean"):
 
 
 @bug(
-    room="curve",
     exposed_by="perfect_prediction_costs_nothing",
     title="Softmax twice",
     source="qubvel-org/segmentation_models.pytorch#1263 (2025), matterport/Mask_RCNN#427 (2018, asked and denied)",
@@ -124,7 +116,6 @@ def softmax_twice(input, target, gamma=2.0, reduction="mean"):
 
 
 @bug(
-    room="curve",
     exposed_by="gives_the_golden_numbers",
     title="Label smoothing inside p_t",
     source="keras-team/keras-cv#672, keras-team/keras-cv#1086, Hsuxu/Loss_ToolBox-PyTorch#4",

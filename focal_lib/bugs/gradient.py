@@ -8,7 +8,6 @@ from .parts import cross_entropy, focus, reduced
 
 
 @bug(
-    room="gradient",
     exposed_by="is_finite_for_small_gamma",
     title="NaN gradients below gamma = 1",
     source=f"{SOURCE_3}; liuyuisanai/Focal-Loss#11 (2017), kornia/kornia#918 (2021), fizyr/keras-retinanet#706 (2018)",
@@ -23,7 +22,6 @@ def nan_below_gamma_one(input, target, gamma=2.0, reduction="mean"):
 
 
 @bug(
-    room="gradient",
     exposed_by="gradient_is_full_when_wrong_by_100",
     title="Clamping kills the gradient of the worst mistakes",
     source="NVIDIA/retinanet-examples#93 (2019), fudannlp16/focal-loss#4 (2018)",
@@ -37,7 +35,6 @@ def clamped_probability(input, target, gamma=2.0, reduction="mean"):
 
 
 @bug(
-    room="gradient",
     exposed_by="is_finite_at_extreme_logits",
     title="log of softmax in two steps",
     source="yatengLG/Focal-Loss-Pytorch#7 (2020)",
@@ -52,7 +49,6 @@ def log_of_softmax(input, target, gamma=2.0, reduction="mean"):
 
 
 @bug(
-    room="gradient",
     exposed_by="is_finite_in_half_precision",
     title="An epsilon that half precision rounds to 0",
     source="the epsilon that achaiah/pywick#53 (2022) asks about; its loss in half precision is shown here only",
@@ -66,7 +62,6 @@ def epsilon_lost_in_half(input, target, gamma=2.0, reduction="mean"):
 
 
 @bug(
-    room="gradient",
     exposed_by="gradient_is_the_slope",
     title="p_t cut out of the gradient",
     source="clcarwin/sphereface_pytorch#24 (2018), openpifpaf/openpifpaf#244 (2020)",
@@ -81,7 +76,6 @@ def detached_focus(input, target, gamma=2.0, reduction="mean"):
 
 
 @bug(
-    room="gradient",
     exposed_by="is_finite_at_extreme_logits",
     title="A modulator that overflows",
     source="richardaecn/class-balanced-loss#1 (2019), whose formula others copied",
@@ -111,7 +105,6 @@ class GradientOfProbability(torch.autograd.Function):
 
 
 @bug(
-    room="gradient",
     exposed_by="gradient_is_the_slope",
     title="The gradient of p handed over as the logit's",
     source="lightgbm-org/LightGBM#2052 (2019), rahowa/catboost_focal_loss#2 (2023)",
@@ -125,7 +118,6 @@ def gradient_of_probability(input, target, gamma=2.0, reduction="mean"):
 
 
 @bug(
-    room="gradient",
     exposed_by="masked_class_is_absent",
     title="A masked class turns the loss to NaN",
     source="HeyLynne/FocalLoss_for_multiclass#4 (2023), by its one-hot product",

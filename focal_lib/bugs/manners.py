@@ -7,7 +7,6 @@ from .parts import cross_entropy, focus, reduced
 
 
 @bug(
-    room="manners",
     exposed_by="runs_with_defaults",
     title="reduction= in the wrong parentheses",
     source="threads about the code of yatengLG/Focal-Loss-Pytorch",
@@ -22,7 +21,6 @@ def reduction_in_the_wrong_call(input, target, gamma=2.0):
 
 
 @bug(
-    room="manners",
     exposed_by="prints_nothing",
     title="A message for every loss that is built",
     source="the code of yatengLG/Focal-Loss-Pytorch, and its many copies",
@@ -42,7 +40,6 @@ class PrintsEveryTime(nn.Module):
 
 
 @bug(
-    room="manners",
     exposed_by="keeps_float64",
     title="float64 comes back as float32",
     source="tianzhi0549/FCOS#121 (2019), its .float() for half precision",

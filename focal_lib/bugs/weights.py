@@ -8,7 +8,6 @@ from .parts import cross_entropy, focus, pick, reduced
 
 
 @bug(
-    room="weights",
     exposed_by="alpha_scales_its_class",
     title="Class weights inside the exponent",
     source=(
@@ -25,7 +24,6 @@ def weight_inside_cross_entropy(input, target, alpha=None, gamma=2.0, reduction=
 
 
 @bug(
-    room="weights",
     exposed_by="alpha_scales_its_class",
     title="Class weights applied twice",
     source="mathiaszinnen/focal_loss_torch#13 (2023)",
@@ -40,7 +38,6 @@ def weight_applied_twice(input, target, alpha=None, gamma=2.0, reduction="mean")
 
 
 @bug(
-    room="weights",
     exposed_by="alpha_scales_its_class",
     title="Weights in reversed order",
     source="unsky/focal-loss#9 (2017), yatengLG/Focal-Loss-Pytorch#4 (2020), clcarwin/focal_loss_pytorch#10 (2020)",
@@ -55,7 +52,6 @@ def alpha_reversed(input, target, alpha=None, gamma=2.0, reduction="mean"):
 
 
 @bug(
-    room="weights",
     exposed_by="alpha_scales_its_class",
     title="Weights accepted and never used",
     source="tensorflow/tensorflow#61519 (2023: a switch, off by default), maozezhong/focal_loss_multi_class#3 (2019)",
@@ -70,7 +66,6 @@ def alpha_unused(input, target, alpha=None, gamma=2.0, reduction="mean"):
 
 
 @bug(
-    room="weights",
     exposed_by="gives_the_golden_numbers",
     title="alpha and gamma swapped",
     source="qubvel/segmentation_models#258 (2019)",
@@ -85,7 +80,6 @@ def alpha_and_gamma_swapped(input, target, alpha=None, gamma=2.0, reduction="mea
 
 
 @bug(
-    room="weights",
     exposed_by="is_stateless",
     title="Weights overwritten by the first batch",
     source="yatengLG/Focal-Loss-Pytorch#5 and #9 (2020)",
@@ -109,7 +103,6 @@ class AlphaOverwritten(nn.Module):
 
 
 @bug(
-    room="weights",
     exposed_by="wrong_alpha_length_is_refused",
     title="A weight too many goes unnoticed",
     source=SOURCE_3,
@@ -124,7 +117,6 @@ def alpha_length_unchecked(input, target, alpha=None, gamma=2.0, reduction="mean
 
 
 @bug(
-    room="weights",
     exposed_by="runs_with_defaults",
     title="The default alpha=None crashes",
     source=SOURCE_3,
@@ -144,7 +136,6 @@ class AlphaNoneCrashes(nn.Module):
 
 
 @bug(
-    room="weights",
     exposed_by="weights_follow_the_module",
     title="Alpha stays behind when the module moves",
     source=f"{SOURCE_3}; yatengLG/Focal-Loss-Pytorch#17 (2023)",

@@ -1,5 +1,6 @@
 """How to call a focal loss that somebody else wrote: classes, instances and functions under one set of names."""
 
+import contextlib
 import copy
 import errno
 import inspect
@@ -9,7 +10,7 @@ from torch import nn
 
 from .forms import ALPHAS, FORMS, NAMES, REDUCTIONS, REQUIRED, TARGET_NAMES, one_hot
 from .probing import Nonsense, Probing, Stopped, Untestable, as_number, first_of
-from .settings import Said, hushed
+from .settings import hushed
 
 __all__ = ["Adapter", "parameters_of"]
 
@@ -23,7 +24,6 @@ class Adapter(Probing):
             its class where that gives the same loss; else it is tested as it is.
         gamma: the gamma inside a loss that has no argument for it; None to find it out.
         dtype, device: of the logits and weights that the loss gets. A loss that cannot take float64 gets float32.
-        form: the ``Form`` in which it wants logits and targets; None for the first of ``FORMS`` that fits.
 
     Attributes:
         settable: which of alpha, gamma, reduction and ignore_index the loss takes.
@@ -43,7 +43,7 @@ class Adapter(Probing):
     is asked for what cannot be set.
     """
 
-    def __init__(self, loss, gamma=None, dtype=torch.float64, device="cpu", form=None):
+    def __init__(self, loss, gamma=None, dtype=torch.float64, device="cpu"):
         self.device, self.printed, self.filled, self.loss = torch.device(device), "", {}, loss
         self.classes_last = False
         self.wanted_dtype, self.gamma_told, self.own_reduction = dtype, gamma is not None, "mean"
@@ -52,7 +52,7 @@ class Adapter(Probing):
             self._rebuild_from_class(loss)
         self.own_gamma = float(gamma) if isinstance(gamma, (int, float)) else 2.0
         self._read_signatures()
-        self._find_form([form] if form else FORMS + self._forms_of_size())
+        self._find_form(FORMS + self._forms_of_size())
 
     # What the loss takes, by its signatures.
 
@@ -75,16 +75,11 @@ class Adapter(Probing):
         self.build_names = {p.name for p in at_build}
         known = [p for p in at_call[2:] + at_build if p.name not in self.filled and p.kind not in (2, 4)]  # no *args
         self.parameters = {p.name: p for p in known}
-        self.names = {
-            ours: name for ours, theirs in NAMES.items() for name in reversed(theirs) if name in self.parameters
-        }
-        if (
-            self.names.get("alpha") == "alpha"
-        ):  # beside a number named alpha, class weights are what weights the classes
-            weights = [n for n in NAMES["alpha"] if "weight" in n and n in self.parameters]
-            self.names["alpha"] = weights[0] if weights else "alpha"
-        alpha = self.parameters.get(self.names.get("alpha"))
-        self.alpha_is_numeric = alpha is not None and isinstance(alpha.default, (int, float))
+        taken = {ours: [name for name in theirs if name in self.parameters] for ours, theirs in NAMES.items()}
+        self.names = {ours: names[0] for ours, names in taken.items() if names}
+        if weights := [name for name in taken["alpha"] if "weight" in name]:
+            self.names["alpha"] = weights[0]  # rather than a number named alpha beside them
+        self.alpha_is_numeric = isinstance(self.alpha_by_default, (int, float))
         self.alpha_form, self.whole_gamma = "tensor", False
         # What to pass for an argument that has no default.
         usual = {"alpha": None, "gamma": self.own_gamma, "reduction": "mean", "size_average": True, "reduce": True}
@@ -129,14 +124,13 @@ class Adapter(Probing):
     @property
     def needs_alpha(self):
         """True if alpha has no default."""
-        alpha = self.parameters.get(self.names.get("alpha"))
-        return alpha is not None and alpha.default is inspect.Parameter.empty
+        return self.alpha_by_default is inspect.Parameter.empty
 
     @property
     def alpha_by_default(self):
-        """The default of alpha; None without one."""
+        """The default of alpha; ``inspect.Parameter.empty`` if it has none, None if there is no alpha."""
         alpha = self.parameters.get(self.names.get("alpha"))
-        return None if alpha is None or alpha.default is inspect.Parameter.empty else alpha.default
+        return None if alpha is None else alpha.default
 
     @property
     def default_classes(self):
@@ -152,14 +146,12 @@ class Adapter(Probing):
 
     @property
     def runs_without_alpha(self):
-        if self.no_weights is self.OMIT:
+        c = self.default_classes or 3
+        with contextlib.suppress(Exception):
+            if self.no_weights is not self.OMIT:
+                self.criterion(c)(self.tensor([range(c)]), self.labels([0]))
             return True
-        try:
-            c = self.default_classes or 3
-            self.criterion(c)(self.tensor([range(c)]), torch.tensor([0], device=self.device))
-        except Exception:
-            return False
-        return True
+        return False
 
     @property
     def gammas(self):
@@ -178,8 +170,7 @@ class Adapter(Probing):
 
     def numbers_inside(self):
         """The numbers among the loss's own settings: arguments left at their defaults, and alpha's default."""
-        alpha = self.parameters.get(self.names.get("alpha"))
-        values = [*self.left.values(), *self.filled.values(), *([alpha.default] if alpha else [])]
+        values = [*self.left.values(), *self.filled.values(), self.alpha_by_default]
         values = [v.item() if isinstance(v, torch.Tensor) and v.numel() == 1 else v for v in values]
         return [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
 
@@ -268,23 +259,23 @@ class Adapter(Probing):
     def tensor(self, values):
         return torch.as_tensor(values, dtype=self.dtype, device=self.device)
 
+    def labels(self, values):
+        return torch.as_tensor(values, device=self.device)
+
     def _quietly(self, function, *args, **kwargs):
-        said = Said()
-        try:
-            with hushed() as said:
+        with hushed() as said:
+            try:
                 return function(*args, **kwargs)
-        except SystemExit as error:
-            raise Stopped(f"it called sys.exit({error.code})") from error
-        except OSError as error:
-            if error.errno == errno.EFBIG:  # the command line limits what may be written
-                raise Stopped("it wrote too much to a file or to stderr") from error
-            raise
-        except (MemoryError, RuntimeError) as error:
-            if isinstance(error, MemoryError) or "allocate memory" in str(error):
-                raise Stopped("it ran out of memory") from error
-            raise
-        finally:
-            self.printed = (self.printed + said.text)[:1000]
+            except SystemExit as error:
+                raise Stopped(f"it called sys.exit({error.code})") from error
+            except (MemoryError, OSError, RuntimeError) as error:
+                if getattr(error, "errno", None) == errno.EFBIG:  # the command line limits what may be written
+                    raise Stopped("it wrote too much to a file or to stderr") from error
+                if isinstance(error, MemoryError) or "allocate memory" in str(error):
+                    raise Stopped("it ran out of memory") from error
+                raise
+            finally:
+                self.printed = (self.printed + said.text)[:1000]
 
     def _rebuild_from_class(self, instance):
         """Build the loss from its class, other arguments as in this instance, if that gives the same loss."""
@@ -312,13 +303,12 @@ class _Output(dict):
 
 def _is_factory(loss):
     """Whether a function returns a loss when it is called with nothing."""
-    if isinstance(loss, nn.Module) or any(p.default is inspect.Parameter.empty for p in parameters_of(loss)):
+    parameters = parameters_of(loss)
+    if isinstance(loss, nn.Module) or not parameters or any(p.default is p.empty for p in parameters):
         return False
-    try:
-        with hushed():
-            return bool(parameters_of(loss)) and callable(loss())
-    except Exception:
-        return False
+    with contextlib.suppress(Exception), hushed():
+        return callable(loss())
+    return False
 
 
 def _same_outcome(ours, theirs):

@@ -2,27 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 
 import torch.nn.functional as F
 
-__all__ = [
-    "ALPHAS",
-    "COLUMN",
-    "FORMS",
-    "MAPS",
-    "MAPS_LAST",
-    "NAMES",
-    "ONE_LOGIT",
-    "PLAIN",
-    "REDUCTIONS",
-    "REQUIRED",
-    "TARGET_NAMES",
-    "Form",
-    "column",
-    "logit",
-    "one_hot",
-]
+__all__ = ["FORMS", "NAMES", "Form", "column", "logit", "one_hot"]
 
 NAMES = {
     "alpha": ("alpha", "class_weights", "class_weight", "cls_weights", "weights", "weight", "alphas"),
@@ -43,26 +28,12 @@ REDUCTIONS = {  # which argument, set to what, asks for which reduction
     "reduce": {"none": False, "mean": True},
 }
 REQUIRED = {  # what to pass for other arguments without a default, by name
-    "fromlogits": True,
-    "from_logits": True,
-    "logits": True,
-    "loss_type": "focal",
-    "device": "cpu",
-    "eps": 1e-12,
-    "epsilon": 1e-12,
-    "label_smoothing": 0.0,
-    "smoothing": 0.0,
-    "smooth": 0.0,
-    "temperature": 1.0,
-    "beta": 0.999,
-    "num_items_in_batch": None,
-    "mask": "ones",
-    "attention_mask": "ones",
-    "sample_weight": "ones",
-    "samples_per_cls": "counts",
-    "cls_num_list": "counts",
-    "class_counts": "counts",
-    "counts": "counts",
+    **dict.fromkeys(("fromlogits", "from_logits", "logits"), True),
+    **dict.fromkeys(("eps", "epsilon"), 1e-12),
+    **dict.fromkeys(("label_smoothing", "smoothing", "smooth"), 0.0),
+    **dict.fromkeys(("mask", "attention_mask", "sample_weight"), "ones"),
+    **dict.fromkeys(("samples_per_cls", "cls_num_list", "class_counts", "counts"), "counts"),
+    **{"loss_type": "focal", "device": "cpu", "temperature": 1.0, "beta": 0.999, "num_items_in_batch": None},
 }
 
 
@@ -79,14 +50,6 @@ class Form:
 def one_hot(target, input):
     """Class indices ``(N, ...)`` as float targets of the logits' shape and dtype, ``(N, C, ...)``."""
     return F.one_hot(target, input.shape[1]).movedim(-1, 1).to(input.dtype)
-
-
-def _softmax(x):
-    return F.softmax(x, 1)
-
-
-def _log_softmax(x):
-    return F.log_softmax(x, 1)
 
 
 def logit(x):
@@ -107,6 +70,7 @@ def _yes_column(t, x):
     return _yes(t, x)[:, None]
 
 
+_softmax, _log_softmax = partial(F.softmax, dim=1), partial(F.log_softmax, dim=1)
 PLAIN = Form("")
 MAPS = Form("label maps (N, C, H, W) only", lambda x: x[:, :, None, None], lambda t, x: t[:, None, None])
 MAPS_LAST = Form("label maps (N, H, W, C) only", lambda x: x[:, None, None], lambda t, x: t[:, None, None])

@@ -31,9 +31,8 @@ class Probing:
 
     def _forms_of_size(self):
         """For a loss that holds weights, or has some by default: its number of classes."""
-        tensors = vars(self.loss).values() if isinstance(self.loss, nn.Module) else []
-        tensors = [*tensors, *(self.loss.buffers() if isinstance(self.loss, nn.Module) else [])]
-        sizes = {t.numel() for t in tensors if isinstance(t, torch.Tensor) and t.numel() > 1}
+        held = [*vars(self.loss).values(), *self.loss.buffers()] if isinstance(self.loss, nn.Module) else []
+        sizes = {t.numel() for t in held if isinstance(t, torch.Tensor) and t.numel() > 1}
         return tuple(Form(f"{n} classes only", classes=n) for n in sorted(sizes | self.lengths_by_default))
 
     def _find_form(self, forms):
@@ -49,9 +48,8 @@ class Probing:
             first = first or found
             if self.error is None:
                 # One alpha for every yes and no is told best where it was first seen, on a one-hot table.
-                if self.fits and not (
-                    ran and form.input in (logit, column) and self.alpha_is_numeric and not self.balances
-                ):
+                one_alpha = form.input in (logit, column) and self.alpha_is_numeric and not self.balances
+                if self.fits and not (ran and one_alpha):
                     return
                 if not ran:
                     ran, blind = found, self._looks_at_two_logits_only()
@@ -80,12 +78,10 @@ class Probing:
         self.form, self.error, self.fits, self.weights_inside, self.balances = form, None, False, None, 0
         self.factor = 1.0
         names, left = self.names, self.left
-        neutral = [(self.OMIT, "tensor")]
-        if "alpha" in self.names:
-            ones, one = [("ones", kind) for kind in ALPHAS], (1.0, "tensor")
-            neutral = [ones[0], *ones[1:3], one, *neutral] if self.alpha_is_numeric else [*neutral, *ones, one]
-            if form.classes == 2 and self.alpha_is_numeric:
-                neutral = [one, *neutral]
+        omit, one, ones = (self.OMIT, "tensor"), (1.0, "tensor"), [("ones", kind) for kind in ALPHAS]
+        neutral = [omit, *ones, one] if "alpha" in self.names else [omit]
+        if self.alpha_is_numeric:
+            neutral = [*[one] * (form.classes == 2), *ones[:3], one, omit]
         dtypes = dict.fromkeys((self.wanted_dtype, torch.float32))
         tries = [(d, *n) for d in dtypes for n in neutral]
         for whole in (False, True) if "gamma" in self.names else (False,):
@@ -110,7 +106,7 @@ class Probing:
         c = self.only_classes or 3
         input = self.tensor([[1, 0, -1, 2], [2, -1, 0, 1], [0, 0, 1, 0], [-1, 1, 0, 0], [1, 2, 0, -1]])
         input = input[:, :c] if c <= 4 else torch.cat([input, self.tensor([[0.0] * (c - 4)] * 5)], 1)
-        return input, torch.tensor([0, 2, 1, 0, 2], device=self.device) % c
+        return input, self.labels([0, 2, 1, 0, 2]) % c
 
     def _find_conventions(self):
         input, target = self._batch()
@@ -158,11 +154,11 @@ class Probing:
             return False
         return added.numel() == 1 and torch.allclose(added, alone.reshape(added.shape))
 
-    def default_weights(self, classes=3):
+    def default_weights(self, classes):
         """The weights ``(C,)`` that the loss applies when no alpha is given, four digits of them."""
         weights = []
         for k in range(classes):
-            input, target = self.tensor([[0.0] * classes]), torch.tensor([k], device=self.device)
+            input, target = self.tensor([[0.0] * classes]), self.labels([k])
             default = as_number(self.criterion(classes)(input, target), self.dtype).sum()
             weights.append(round((default / self(input, target).sum()).item(), 4))
         return self.tensor(weights)
@@ -173,8 +169,8 @@ class Probing:
         for k in range(classes):
             input = torch.zeros(3, classes, dtype=self.dtype, device=self.device)
             input[:, k] = torch.log(self.tensor([3.0, 1.0, 1 / 3]) * (classes - 1))
-            target = torch.tensor([k], device=self.device)
-            rows.append(torch.stack([self(input[i : i + 1], target, **arguments).reshape(()) for i in range(3)]))
+            target = self.labels([k])
+            rows.append(torch.stack([self(row[None], target, **arguments).reshape(()) for row in input]))
         return torch.stack(rows).detach().to(self.dtype)  # some come back as float32
 
     def _find_roles(self):
@@ -210,32 +206,29 @@ class Probing:
 
     def _fit(self):
         """Compare single examples with a focal loss of any gamma, up to a weight for each class."""
-        c, p = self.only_classes or 3, self.tensor([0.75, 0.5, 0.25])
+        c = self.only_classes or 3
         values = self.singles(c)
         if "gamma" not in self.settable and not self.gamma_told:
             gamma = exponent_of(values)
             if gamma is None:
                 return
             self.own_gamma = abs(round(gamma, 3)) if abs(gamma - round(gamma, 3)) < 1e-4 else gamma
-        ratio = values / ((1 - p) ** self.gammas[0] * -p.log())
-        if not (torch.allclose(ratio, ratio[:, :1].expand(-1, 3), rtol=1e-3) and (ratio > 0).all()):
+        weights = _weights_in(values, self.gammas[0])
+        if weights is None:
             return
-        weights = ratio.mean(1)
         # That it refuses another gamma or a fourth class says nothing against the form.
-        if "gamma" in self.settable and (other := self._unless_refused(c, gamma=3.0)) is not None:
-            other = other / ((1 - p) ** 3 * -p.log())
-            if not torch.allclose(other, weights[:, None].expand(-1, 3), rtol=1e-3):
-                return
-        if self.only_classes is None and _all_same(weights):
+        other = self._unless_refused(c, gamma=3.0) if "gamma" in self.settable else None
+        if other is not None and not _close(_weights_in(other, 3.0), weights):
+            return
+        all_same = _close(weights, weights[:1])
+        if self.only_classes is None and all_same:
             if (other := self._unless_refused(4)) is None:
                 self.form = replace(self.form, words=self.form.words or f"{c} classes only", classes=c)
-            elif not torch.allclose(
-                other / ((1 - p) ** self.gammas[0] * -p.log()), weights[:1].expand(4, 3), rtol=1e-3
-            ):
+            elif not _close(_weights_in(other, self.gammas[0]), weights[:1]):
                 return
         self.fits = True
-        if _all_same(weights):
-            if not torch.allclose(weights, torch.ones_like(weights), rtol=1e-3):
+        if all_same:
+            if not _close(weights, self.tensor([1.0])):
                 self.factor = weights[0].item()
         elif "alpha" in self.settable and not self.takes_weights:
             self.fits = False  # its alpha is to balance the classes, and does not
@@ -255,8 +248,15 @@ def exponent_of(values):
     return gamma if (slopes - gamma).abs().max() < 1e-3 and gamma > -1e-3 else None
 
 
-def _all_same(weights):
-    return torch.allclose(weights, weights[:1].expand_as(weights), rtol=1e-3)
+def _weights_in(values, gamma):
+    """The weights ``(C,)`` in single examples' losses ``(C, 3)``; None if they are no focal losses of this gamma."""
+    p = values.new_tensor([0.75, 0.5, 0.25])
+    ratio = values / ((1 - p) ** gamma * -p.log())
+    return ratio.mean(1) if (ratio > 0).all() and _close(ratio, ratio[:, :1]) else None
+
+
+def _close(ours, theirs):
+    return ours is not None and torch.allclose(ours, theirs.expand_as(ours), rtol=1e-3)
 
 
 def first_of(value):

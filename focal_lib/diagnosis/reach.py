@@ -1,7 +1,6 @@
 """Losses that are no torch function of logits and targets: boosters' objectives, other frameworks, training steps."""
 
 import copy
-import functools
 import types
 
 import torch
@@ -78,40 +77,24 @@ def step_of(module):
     return lambda input, target: module.training_step((input, target), 0)
 
 
-WORDS = "an objective for a booster: it returns (gradient, Hessian)"
-
-
-class _Data:
-    """What a booster hands over beside the scores."""
-
-    def __init__(self, labels):
-        self.labels = labels
-
-    def get_label(self):
-        return self.labels
-
-    def get_weight(self):
-        return None
+OBJECTIVE = "an objective for a booster: it returns (gradient, Hessian)"
 
 
 def _calls(scores, labels):
     """(arguments, how the gradient comes back) of every usual way to call an objective; numpy arrays."""
     n, c = scores.shape
     whole, floats = labels.astype(int), labels.astype(float)
+    data = types.SimpleNamespace(labels=floats, get_label=lambda: floats, get_weight=lambda: None)
     for order in "FC":
-        flat, back = scores.ravel(order), functools.partial(_as_table, n, c, order)
-        yield (flat, _Data(floats)), back
+        flat, back = scores.ravel(order), lambda gradient, order=order: gradient.reshape(n, c, order=order)
+        yield (flat, data), back
         yield (whole, flat), back
-    yield (scores, _Data(floats)), back
+    yield (scores, data), back
     yield (whole, scores), back
     if c == 2:
         margin = scores[:, 1] - scores[:, 0]
-        yield (margin, _Data(floats)), _of_two
+        yield (margin, data), _of_two
         yield (floats, margin), _of_two
-
-
-def _as_table(n, c, order, gradient):
-    return gradient.reshape(n, c, order=order)
 
 
 def _of_two(gradient):
@@ -154,8 +137,8 @@ def gradient_of_objective(loss, call, gamma=None):
                 if torch.allclose(ratio, ratio[:, :1].expand_as(ratio), rtol=1e-3) and (ratio > 0).all():
                     same = torch.allclose(ratio, torch.ones_like(ratio), rtol=1e-3)
                     more = "" if same else f", times {numbers(ratio[:, 0], 4)} for the classes"
-                    return f"{WORDS}, gamma {g:g}{more}", None
+                    return f"{OBJECTIVE}, gamma {g:g}{more}", None
             g, expected = next(iter(right.items()))
             example = f"scores {numbers(scores[:1])}, label [{target[0]}], gamma {g:g}: the gradient is "
-            wrong = wrong or (WORDS, f"{example}{numbers(got[0])}, expected {numbers(expected[0])}")
+            wrong = wrong or (OBJECTIVE, f"{example}{numbers(got[0])}, expected {numbers(expected[0])}")
     return wrong

@@ -68,16 +68,14 @@ class Diagnosis:
     @property
     def _mistake_first(self):
         """Whether the report opens with the mistake: unless a bug of the catalogue explains more of what is broken."""
-        return bool(self.mistake) and not (
-            self.suspects and len(self.explained[self.suspects[0]]) > len(self.mistake[3])
-        )
+        by_a_bug = len(self.explained[self.suspects[0]]) if self.suspects else 0
+        return bool(self.mistake) and by_a_bug <= len(self.mistake[3])
 
     @property
     def unexplained(self):
         """The violations that no suspect explains, the worst first."""
         known = {name for names in [*self.explained.values(), *self.mistake[3:]] for name in names}
-        left = [name for name in self.violations if name not in known]
-        return sorted(left, key=self._rank)
+        return sorted((name for name in self.violations if name not in known), key=self._rank)
 
     def _rank(self, name):
         """Order of violations: the worst first, and among these a negative loss, which needs no calculation."""
@@ -101,14 +99,13 @@ class Diagnosis:
             return f"{name}: could not be tested, because {self.stopped}."
         if self.relative:
             return f"{name}: another loss. It is {self.relative}."
-        remarks = {1: ", with a remark"}.get(broken, f", with {broken} remarks") if broken else ""
+        remarks = ("", ", with a remark")[broken] if broken < 2 else f", with {broken} remarks"
         if self.verdict == "right":
             tested = len(PROPERTIES) - len(self.untested) - broken
             if tested == 1:
                 return f"{name}: right{remarks}. The one property that can be tested of it holds: its gradient."
-            return (
-                f"{name}: right{remarks}. All {'other ' * bool(broken)}{tested} properties that could be tested hold."
-            )
+            all_others = "All other" if broken else "All"
+            return f"{name}: right{remarks}. {all_others} {tested} properties that could be tested hold."
         if self._mistake_first:
             return f"{name}: {self.verdict}. {self.mistake[0]}."
         first = self.suspects[0] if self.suspects else None
@@ -117,14 +114,9 @@ class Diagnosis:
             first = None  # more than an extreme
         if first and 3 * len(set(serious) & set(self.explained[first])) >= len(serious):
             number = len(self.explained[first])
-            share = (
-                f"its {broken} broken promises follow"
-                if number == broken > 1
-                else (
-                    "its broken promise follows" if broken == 1 else f"{number} of its {broken} broken promises follow"
-                )
-            )
-            return f"{name}: {self.verdict}. {CATALOGUE[first].title}: {share} from that."
+            share = "its broken promise follows" if broken == 1 else f"its {broken} broken promises follow"
+            some = "" if number == broken else f"{number} of "
+            return f"{name}: {self.verdict}. {CATALOGUE[first].title}: {some}{share} from that."
         of = f"{broken} of the promises, first of all" if broken > 1 else "one promise"
         return f"{name}: {self.verdict}. It breaks {of}: {PROPERTIES[serious[0]].statement}"
 

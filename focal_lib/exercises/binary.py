@@ -98,12 +98,12 @@ class BinaryDiagnosis:
     """The counterpart of ``diagnose`` for a sigmoid loss: how far off are positives and negatives?
 
     It has what exercises read of a :class:`~focal_lib.diagnosis.report.Diagnosis`: ``ok``, ``violations``, ``levels``,
-    ``untested``, ``suspects``, ``explained``, ``mistake`` and ``stopped``.
+    ``untested``, ``suspects``, ``explained``, ``relative``, ``mistake`` and ``stopped``.
     """
 
     def __init__(self, loss, seed=0):
         self.violations, self.levels, self.untested, self.suspects, self.explained = {}, {}, {}, [], {}
-        self.stopped, self.mistake = None, []
+        self.stopped, self.relative, self.mistake = None, None, []
         generator = torch.Generator().manual_seed(seed)
         for alpha, gamma in ((0.25, 2.0), (0.9, 1.0), (0.25, 0.0)):
             case = {"logits": torch.randn(2, 6, generator=generator) * 3, "alpha": alpha, "gamma": gamma}

@@ -13,7 +13,7 @@ from .feedback import Feedback, not_yet
 from .fixing import judge_fix
 from .multiclass import Multiclass
 from .originals import is_original
-from .outcomes import differ_a_little, difference_of, first_difference, outcome_of, say
+from .outcomes import differ_a_little, difference_of, first_difference, outcome_of, say, scale_of
 from .progress import PARTS, note, progress_line
 from .reading import is_none, lacks, other_defaults, read_evidence, read_letters
 
@@ -157,7 +157,7 @@ class Exercise:
                 return Feedback(True, "Right: no input exposes this code, because nothing is wrong with it.")
             return Feedback(False, "There is an input that exposes this code. Start from what you predicted.")
         try:
-            case = self._read(evidence)
+            case = read_evidence(evidence, self.loss, self.kind)
         except (OverflowError, TypeError, ValueError, RuntimeError) as error:
             why = (str(error).splitlines() or [""])[0].rstrip(".")
             return not_yet(f"{why}. Evidence is {self._evidence_format}.")
@@ -165,16 +165,16 @@ class Exercise:
 
     def _judge(self, case):
         """Feedback on evidence that can be read."""
-        for name, default in other_defaults(case, self.loss, self._right).items():
+        for name, default in other_defaults(case, self.loss, self.right).items():
             text = f"It has no {name}. To compare the default of this code, {default!r}, with another proves nothing."
             return Feedback(False, f"{text} Give it {name}, which this exercise is about.")
         if (case["labels"] == case.get("ignore_index", -100)).all():
             return Feedback(False, "This proves nothing. It has no label that counts.")
-        right = outcome_of(self._right, case)
+        right = outcome_of(self.right, case)
         if isinstance(right, str):
             return Feedback(False, f"A right loss refuses this input ({right}). Proof needs an input that is allowed.")
         ours = outcome_of(self.loss, case)
-        if difference := difference_of(ours, right, self._scale(case)):
+        if difference := difference_of(ours, right, scale_of(case)):
             return Feedback(True, f"Exposed. {difference}")
         if not isinstance(ours, str) and differ_a_little(ours, right):
             both = f"This code gives {say(ours)}, a right loss {say(right)}"
@@ -189,17 +189,9 @@ class Exercise:
         return f'a dict such as {example}, or "none" if there is nothing to expose'
 
     @property
-    def _right(self):
+    def right(self):
+        """A right loss of the same form as the one under review."""
         return self.kind.right(self.loss)
-
-    def _read(self, evidence):
-        return read_evidence(evidence, self.loss, self.kind)
-
-    @staticmethod
-    def _scale(case):
-        """Of rounding, which grows with the weights and never proves anything."""
-        alpha = case.get("alpha", 1.0)
-        return max(1.0, float(alpha if isinstance(alpha, float) else alpha.max()))
 
     # --- fix
 

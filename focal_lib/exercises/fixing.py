@@ -18,7 +18,7 @@ from ..losses import focal_loss, plain_focal_loss, sigmoid_focal_loss
 from .calling import with_names
 from .feedback import Feedback, not_yet
 from .originals import code_of
-from .outcomes import CLOSE, SETTINGS, buildable, difference_of, names_of, outcome_of, where_they_differ
+from .outcomes import CLOSE, SETTINGS, buildable, difference_of, names_of, outcome_of, scale_of, where_they_differ
 from .reading import is_none
 
 __all__ = ["RULES", "Fix", "judge_fix"]
@@ -48,7 +48,7 @@ class Fix:
     """
 
     def __init__(self, loss, exercise, seed=None):
-        self.loss = with_names(loss, exercise.loss, exercise.kind.right(exercise.loss))
+        self.loss = with_names(loss, exercise.loss, exercise.right)
         self.exercise, self.kind, self.before = exercise, exercise.kind, exercise.before
         self.seed, self.hidden_seed = seed or 0, secrets.randbits(32) if seed is None else seed
 
@@ -59,9 +59,8 @@ class Fix:
 
     def is_remark(self, name, diagnosis=None):
         """Whether to break this promise costs no point: it is no promise that the exercise asks about."""
-        levels = getattr(diagnosis or self.now, "levels", {})
-        asked = name in [option for option in self.exercise.options.values() if isinstance(option, str)]
-        return not asked and (name in REMARKS or levels.get(name) == "manners")
+        levels, asked = (diagnosis or self.now).levels, self.exercise.options.values()
+        return name not in asked and (name in REMARKS or levels.get(name) == "manners")
 
     @functools.cached_property
     def must_hold(self):
@@ -97,6 +96,12 @@ class Fix:
         """Known bugs that explain what is broken now, and were not suspected before."""
         return [id for id in self.now.suspects if id not in self.before.suspects and set(self.explains(id))]
 
+    @property
+    def default_of_alpha(self):
+        """None without one."""
+        name = names_of(self.loss).get("alpha")
+        return next((p.default for p in parameters_of(self.loss) if p.name == name and p.default is not p.empty), None)
+
     def explains(self, bug):
         """What of the broken promises this bug explains."""
         return [name for name in self.now.explained[bug] if name in self.broken]
@@ -104,17 +109,16 @@ class Fix:
     def proof(self, name):
         """The promise and its counter-example, with all that was passed."""
         statement = f"It breaks this: {PROPERTIES[name].statement} " if name in PROPERTIES else ""
-        alpha = next((p for p in parameters_of(self.loss) if p.name == names_of(self.loss).get("alpha")), None)
         passed = ""
-        if self.kind.both_means and alpha is not None and isinstance(alpha.default, (int, float)):
+        if self.kind.both_means and isinstance(self.default_of_alpha, (int, float)):
             passed = " (Where no weights are named, alpha was 1 for every class.)"
         return f"{statement}Proof: {self.broken[name].rstrip('.')}.{passed}"
 
     def named(self, bugs, broken):
         """What other loss it is; or a bug's name and symptom, if one of these explains most of what is broken; else the
         first of ``broken``."""
-        if relative := getattr(self.now, "relative", None):
-            return f"It is {relative}. {self.proof(broken[0])}"
+        if self.now.relative:
+            return f"It is {self.now.relative}. {self.proof(broken[0])}"
         for id in bugs:
             explained = self.explains(id)
             if 2 * len(explained) > len(self.broken):
@@ -203,17 +207,17 @@ def could_not_test(fix):
 
 def fails_alone(fix):
     """A loss that does not run on logits and labels."""
-    alpha = next((p for p in parameters_of(fix.loss) if p.name == names_of(fix.loss).get("alpha")), None)
+    alpha = fix.default_of_alpha if fix.kind.both_means else None
     example = fix.now.violations["runs_with_defaults"] if "runs_with_defaults" in fix.fresh else None
-    if example is None and fix.kind.both_means and alpha is not None and isinstance(alpha.default, (list, tuple)):
+    if example is None and isinstance(alpha, (list, tuple)):
         case = {"logits": torch.zeros(2, 3), "labels": torch.tensor([1, 2])}  # its defaults are for some number alone
         example = outcome_of(buildable(fix.loss), case)
     if not isinstance(example, str):
         return None
     why = ""
-    if fix.kind.both_means and alpha is not None and alpha.default not in (None, inspect.Parameter.empty):
+    if alpha is not None:
         why = (
-            f" It was called without alpha, on 3 classes, so alpha was your default, {alpha.default!r}. The default of"
+            f" It was called without alpha, on 3 classes, so alpha was your default, {alpha!r}. The default of"
             " one weight per class is None: no class is weighted."
         )
     return Feedback(False, f"Your loss fails on logits and labels alone: {example.rstrip('.')}.{why}")
@@ -283,7 +287,7 @@ def can_do_less(fix):
 def changes_a_default(fix):
     """A loss that does something else where an argument is left out."""
     loss, original = buildable(fix.loss), fix.exercise.loss
-    ours, theirs, right = map(_defaults, (loss, original, fix.kind.right(original)))
+    ours, theirs, right = map(_defaults, (loss, original, fix.exercise.right))
     case = next(fix.kind.hidden(fix.hidden_seed)) | {"ignore_index": -100}
     case = fix.kind.ignoring(case) if "ignore_index" in theirs else case
     case = {name: value for name, value in case.items() if name in ("logits", "labels", *theirs)}
@@ -307,7 +311,7 @@ def _defaults(loss):
 def differs_on_hidden_inputs(fix):
     """Another value or gradient than a right loss's, on inputs that nobody can know."""
     loss, kind, names = buildable(fix.loss), fix.kind, names_of(fix.exercise.loss)
-    right = kind.right(fix.exercise.loss)
+    right = fix.exercise.right
     settings = [n for n in names if n in names_of(loss)]
     means = ["mean", "weighted_mean"] if kind.both_means and "alpha" in settings else ["mean"]
     for case in kind.hidden(fix.hidden_seed):
@@ -317,14 +321,13 @@ def differs_on_hidden_inputs(fix):
             case.pop("gamma", None)
         if case["logits"].ndim > 2 and isinstance(outcome_of(fix.exercise.loss, case), str):
             continue  # the code under review takes no label maps either
-        scale = max(1.0, float(torch.as_tensor(case.get("alpha", 1.0)).max()))
         for reduction in ("none", "sum", "mean") if "reduction" in settings else (None,):
             asked = case if reduction is None else case | {"reduction": reduction}
             ours = outcome_of(loss, asked)
             allowed = means if reduction in (None, "mean") else [reduction]
             theirs = [outcome_of(right, case | {"reduction": way}) for way in allowed]
             both = zip(allowed, theirs, strict=True)
-            fits = [way for way, other in both if not difference_of(ours, other, scale, CLOSE)]
+            fits = [way for way, other in both if not difference_of(ours, other, scale_of(case), CLOSE)]
             if not fits:
                 return Feedback(False, where_they_differ(ours, theirs[0], asked))
             means = fits if allowed is means else means

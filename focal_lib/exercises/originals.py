@@ -54,9 +54,8 @@ def behaviour(loss, binary=False):
 
 def _numbers(outcome):
     value, slope = outcome["the loss"], outcome["the gradient"]
-    return (
-        [0.0] if value.is_meta else [round(float(n), 4) for n in (value.sum(), value.flatten()[0], slope.abs().sum())]
-    )
+    told = (value.sum(), value.flatten()[0], slope.abs().sum())
+    return [0.0] if value.is_meta else [round(float(number), 4) for number in told]
 
 
 def is_original(slug, loss, binary=False, original=None):
@@ -82,16 +81,8 @@ def code_of(loss, seen=()):
     seen = (*seen, loss)
     methods = vars(loss).values() if inspect.isclass(loss) else [loss]
     methods = [m for m in (getattr(m, "__func__", m) for m in methods) if inspect.isfunction(m)]
-    known = [(m, m.__code__) for m in methods]
-    return [
-        (
-            str(inspect.signature(m)),
-            code.co_code,
-            code.co_consts,
-            [_stands_for(m, name, seen) for name in code.co_names],
-        )
-        for m, code in known
-    ]
+    names = {m: [_stands_for(m, name, seen) for name in m.__code__.co_names] for m in methods}
+    return [(str(inspect.signature(m)), m.__code__.co_code, m.__code__.co_consts, names[m]) for m in methods]
 
 
 def _stands_for(function, name, seen):

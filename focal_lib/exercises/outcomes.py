@@ -8,7 +8,7 @@ from torch import nn
 from ..diagnosis.adapter import NAMES, parameters_of
 from ..diagnosis.cases import numbers
 
-__all__ = ["CLOSE", "difference_of", "outcome_of", "say", "where_they_differ"]
+__all__ = ["CLOSE", "difference_of", "outcome_of", "say", "scale_of", "where_they_differ"]
 
 DIGITS = 4  # of a result in float32
 CLOSE = 1e-4  # relative, on batches as in training: below what half precision takes from a weight, above float32's own
@@ -41,7 +41,7 @@ def names_of(loss):
     return {ours: name for ours in SETTINGS for name in reversed(NAMES[ours]) if name in theirs}
 
 
-def outcome_of(loss, case, binary=False):
+def outcome_of(loss, case):
     """What a loss does with an input: its value, gradient and the labels afterwards; or an error, as text."""
     names = names_of(loss)
     settings = {names.get(n, n): v for n, v in case.items() if n not in ("logits", "labels", "device")}
@@ -63,8 +63,13 @@ def outcome_of(loss, case, binary=False):
     return {"the loss": value.detach(), "the gradient": slope, "the labels afterwards": labels}
 
 
+def scale_of(case):
+    """Of rounding, which grows with the weights and never proves anything."""
+    return max(1.0, float(torch.as_tensor(case.get("alpha", 1.0)).max()))
+
+
 def difference_of(ours, right, scale=1.0, rtol=1e-3):
-    """In words, what differs between two outcomes; None if nothing does. ``scale`` is that of the weights."""
+    """In words, what differs between two outcomes; None if nothing does. ``scale``: as :func:`scale_of` gives it."""
     if isinstance(ours, str) or isinstance(right, str):
         return None if ours == right else f"This code: {say(ours)}. A right loss: {say(right)}."
     for what in ours:
@@ -72,7 +77,7 @@ def difference_of(ours, right, scale=1.0, rtol=1e-3):
         if a.shape != b.shape:
             return f"Here {what} has shape {tuple(a.shape)}; a right loss gives shape {tuple(b.shape)}."
         near = {"rtol": rtol, "atol": 1e-5 * scale, "equal_nan": True}
-        if a.device.type != "meta" and not torch.allclose(a, b.to(a.dtype), **near):
+        if not a.is_meta and not torch.allclose(a, b.to(a.dtype), **near):
             return TOLD[what].format(numbers(a, DIGITS), numbers(b, DIGITS))
     return None
 
@@ -88,11 +93,7 @@ def say(outcome):
     if isinstance(outcome, str):
         return outcome
     value = outcome["the loss"]
-    return (
-        f"a result of shape {tuple(value.shape)}"
-        if value.device.type == "meta"
-        else f"the loss {numbers(value, DIGITS)}"
-    )
+    return f"a result of shape {tuple(value.shape)}" if value.is_meta else f"the loss {numbers(value, DIGITS)}"
 
 
 def first_difference(ours, theirs, inputs):
@@ -108,11 +109,7 @@ def first_difference(ours, theirs, inputs):
 
 def where_they_differ(ours, right, case):
     """In words, the row on which two outcomes differ most, and all that was passed."""
-    rest = {n: v for n, v in case.items() if n not in ("logits", "labels")}
-    passed = ", ".join(
-        f"{n} {numbers(v, 3) if isinstance(v, torch.Tensor) else f'{v:.3g}' if isinstance(v, float) else v}"
-        for n, v in rest.items()
-    )
+    passed = ", ".join(f"{n} {_short(v)}" for n, v in case.items() if n not in ("logits", "labels"))
     shape, kind = tuple(case["logits"].shape), str(case["logits"].dtype).removeprefix("torch.")
     text = f"It differs from a right loss on a batch as in training, logits {kind} of shape {shape}, {passed}: "
     if isinstance(ours, str):
@@ -120,15 +117,24 @@ def where_they_differ(ours, right, case):
     a, b = ours["the loss"], right["the loss"]
     if a.shape != b.shape:
         return f"{text}its result has shape {tuple(a.shape)}, that of a right loss {tuple(b.shape)}."
-    if not a.ndim:
-        what = "the loss" if abs(float(a) - float(b)) > CLOSE * abs(float(b)) + 1e-5 else "the gradient"
-        return f"{text}{what} is another" + (f": {say(ours)}, right is {float(b):.4g}." if what == "the loss" else ".")
+    if not a.ndim and not _agree(a, b):
+        return f"{text}the loss is another: {say(ours)}, right is {float(b):.4g}."
     apart = (a - b).abs().nan_to_num(float("inf")).flatten()
     worst = int(apart.argmax())
-    label = case["labels"].flatten()[worst].item()
-    logits = case["logits"]
-    row = (logits if logits.shape == a.shape else logits.movedim(1, -1)).reshape(apart.numel(), -1)[worst]
-    costs, right_costs = float(a.flatten()[worst]), float(b.flatten()[worst])
-    if abs(costs - right_costs) <= CLOSE * abs(right_costs) + 1e-5:
+    costs, right_costs = a.flatten()[worst], b.flatten()[worst]
+    if _agree(costs, right_costs):
         return f"{text}the gradient is another."
-    return f"{text}the row {numbers(row, 3)} with label {label:g} costs {costs:.4g}, right is {right_costs:.4g}."
+    logits, label = case["logits"], case["labels"].flatten()[worst].item()
+    row = (logits if logits.shape == a.shape else logits.movedim(1, -1)).reshape(apart.numel(), -1)[worst]
+    told = f"the row {numbers(row, 3)} with label {label:g} costs {float(costs):.4g}"
+    return f"{text}{told}, right is {float(right_costs):.4g}."
+
+
+def _short(value):
+    if isinstance(value, torch.Tensor):
+        return numbers(value, 3)
+    return f"{value:.3g}" if isinstance(value, float) else value
+
+
+def _agree(ours, right):
+    return abs(float(ours) - float(right)) <= CLOSE * abs(float(right)) + 1e-5

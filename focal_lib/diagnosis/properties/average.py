@@ -9,19 +9,7 @@ import torch
 from ..adapter import Untestable
 from ..cases import Violation, expect, gradient, make_cases, need, numbers, total, with_weights
 from ..forms import COLUMN, ONE_LOGIT
-from .registry import a_property, without_numbers
-
-__all__ = [
-    "alpha_scales_its_class",
-    "batch_is_mean_of_singles",
-    "default_is_unweighted",
-    "doubled_batch_keeps_the_mean",
-    "ignored_rows_are_dropped",
-    "image_equals_its_rows",
-    "none_has_the_targets_shape",
-    "sum_is_n_times_the_mean",
-    "wrong_alpha_length_is_refused",
-]
+from .registry import a_property, raised
 
 
 @a_property("reduction='none' gives one loss for each target.", "reduction")
@@ -121,9 +109,7 @@ def alpha_scales_its_class(loss, cases):
                 before, after = (summed(case.input, case.target, alpha) for alpha in (case.alpha, doubled))
                 added = summed(case.input[of_class_k], case.target[of_class_k], case.alpha)
             except RuntimeError as error:
-                kind, text = type(error).__name__, str(error).strip().split("\n")[0]
-                example = f"{case}, weights {numbers(case.alpha)}: it raised {kind}: {text}"
-                raise Violation(example, (kind, without_numbers(text)), _idle(loss)) from error
+                raise raised(error, f"{case}{with_weights(case.alpha)}: ", _idle(loss)) from error
             how = "" if reduction == "mean" else f"reduction {reduction}, "
             setting = f"{case}: {how}the summed loss after weights {numbers(case.alpha)} became {numbers(doubled)}"
             why = f"{numbers(before)} before, plus {numbers(added)} of class {k}"
@@ -148,7 +134,7 @@ def wrong_alpha_length_is_refused(loss, cases):
     case = cases[2]
     for length in (4, 2):
         try:
-            value = loss(case.input, torch.tensor([0, 1], device=loss.device), alpha=loss.tensor([1.0] * length))
+            value = loss(case.input, loss.labels([0, 1]), alpha=loss.tensor([1.0] * length))
         except Exception:
             continue
         example = f"{length} weights for 3 classes were accepted: got {numbers(value.detach())}"

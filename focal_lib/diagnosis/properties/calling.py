@@ -11,16 +11,6 @@ from ..cases import Violation, expect, expect_finite, gradient, make_cases, numb
 from ..settings import changed, hushed, reset, switches
 from .registry import a_property
 
-__all__ = [
-    "inputs_are_unchanged",
-    "is_stateless",
-    "keeps_float64",
-    "prints_nothing",
-    "runs_with_defaults",
-    "takes_class_indices",
-    "weights_follow_the_module",
-]
-
 
 @a_property("Called with nothing but logits and targets, the loss returns a finite tensor to differentiate.", "calling")
 def runs_with_defaults(loss, cases):
@@ -94,7 +84,7 @@ def is_stateless(loss, cases):
     c = case.input.shape[1]
     run = loss.criterion(c, weights(loss, case))
     # If one call's targets pick the next one's weights, it shows.
-    target = torch.tensor([1, 2, 0, 1], device=loss.device) % c
+    target = loss.labels([1, 2, 0, 1]) % c
     first = run(case.input.clone(), target.clone()).detach().clone()
     run(cases[2].input.clone(), cases[2].target.clone())
     again = run(case.input.clone(), target.clone())
@@ -114,7 +104,7 @@ def keeps_float64(loss, cases):
         raise Violation(f"{cases[2]}, as float64: the loss came back as {value.dtype}", (str(value.dtype),))
 
 
-class LeftBehind(torch.Tensor):
+class _LeftBehind(torch.Tensor):
     """Stands for a tensor on another device: it may be moved, but not mixed with other tensors."""
 
     @classmethod
@@ -136,7 +126,7 @@ def weights_follow_the_module(loss, cases):
     for module in run.loss.modules():
         for name, value in vars(module).items():  # parameters and buffers, which .to() moves, are not among these
             if isinstance(value, torch.Tensor):
-                setattr(module, name, value.detach().as_subclass(LeftBehind))
+                setattr(module, name, value.detach().as_subclass(_LeftBehind))
                 left = f"{name} {numbers(value)}"
     try:
         run(cases[2].input.clone(), cases[2].target.clone())

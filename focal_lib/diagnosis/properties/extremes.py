@@ -8,14 +8,6 @@ from ..adapter import Untestable
 from ..cases import IN_A_PAGE, Violation, check_finite, expect, expect_finite, gradient, numbers
 from .registry import a_property
 
-__all__ = [
-    "gradient_is_full_when_wrong_by_100",
-    "is_finite_at_extreme_logits",
-    "is_finite_for_small_gamma",
-    "is_finite_in_half_precision",
-    "masked_class_is_absent",
-]
-
 
 @a_property("Loss and gradient are finite for logits of 10 000.", "extremes", level="fragile")
 def is_finite_at_extreme_logits(loss, cases):
@@ -39,16 +31,16 @@ def is_finite_for_small_gamma(loss, cases):
 def gradient_is_full_when_wrong_by_100(loss, cases):
     if loss.form.words.startswith(("prob", "one prob")):
         raise Untestable("it takes probabilities, and they round to 0 there")
-    input, target = loss.tensor([[100, 0]]), torch.tensor([1], device=loss.device)
+    input, target = loss.tensor([[100, 0]]), loss.labels([1])
     full = loss.inside(target) * loss.tensor([[1.0, -1.0]])
     expect(loss, gradient(loss, input, target), full, "logits [[100, 0]], target [1]: the gradient")
 
 
 @a_property("A class masked with -inf is as good as absent.", "extremes", level="fragile")
 def masked_class_is_absent(loss, cases):
-    rows, target = [[1, 0, -math.inf], [0, 2, -math.inf]], [0, 0]
-    check_finite(loss, rows, target)
-    target, input = torch.tensor(target, device=loss.device), loss.tensor(rows)
+    rows = [[1, 0, -math.inf], [0, 2, -math.inf]]
+    check_finite(loss, rows, [0, 0])
+    input, target = loss.tensor(rows), loss.labels([0, 0])
     without = loss(input[:, :2], target)
     expect(loss, loss(input, target), without, f"logits {numbers(input)}, target [0, 0]", "without the third class")
 
@@ -58,16 +50,16 @@ def masked_class_is_absent(loss, cases):
 )
 def is_finite_in_half_precision(loss, cases):
     for dtype in (torch.float16, torch.bfloat16):
-        for target in (0, 1):
+        for target in (loss.labels([0]), loss.labels([1])):
             input = torch.tensor([[20, 0]], dtype=dtype, device=loss.device, requires_grad=True)
             try:
-                value = loss(input, torch.tensor([target], device=loss.device))
+                value = loss(input, target)
                 (slope,) = torch.autograd.grad(value, input)
             except Exception as error:
                 raise Untestable(f"it refuses {dtype} logits") from error
-            setting = f"logits [[20, 0]] in {dtype}, target [{target}]"
+            setting = f"logits [[20, 0]] in {dtype}, target {target.tolist()}"
             expect_finite({"loss": value.detach(), "gradient": slope}, setting)
-            right = loss(input.detach().float(), torch.tensor([target], device=loss.device)).detach()
+            right = loss(input.detach().float(), target).detach()
             _expect_about(value.detach(), right, f"{setting}: the loss")
     case = cases[2]
     if IN_A_PAGE:

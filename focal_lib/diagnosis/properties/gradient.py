@@ -7,8 +7,6 @@ from ..adapter import Untestable
 from ..cases import Violation, expect, gradient, numbers
 from .registry import a_property
 
-__all__ = ["gradient_has_the_closed_form", "gradient_is_not_parallel_to_cross_entropys", "gradient_is_the_slope"]
-
 
 @a_property("The gradient is the slope of the loss.", "gradient")
 def gradient_is_the_slope(loss, cases):
@@ -42,7 +40,7 @@ def gradient_has_the_closed_form(loss, cases):
 def gradient_is_not_parallel_to_cross_entropys(loss, cases):
     if loss.gammas[0] == 0:
         raise Untestable("its gamma is 0")
-    input, target = loss.tensor([[1, 0], [-1, 0]]), torch.tensor([0, 0], device=loss.device)
+    input, target = loss.tensor([[1, 0], [-1, 0]]), loss.labels([0, 0])
     ours, theirs = gradient(loss, input, target), gradient(F.cross_entropy, input, target)
     cosine = F.cosine_similarity(ours.flatten(), theirs.flatten(), dim=0)
     if cosine > 0.999:

@@ -8,7 +8,7 @@ from ..adapter import Untestable
 from ..cases import Violation
 from ..settings import hushed, kept
 
-__all__ = ["LEVELS", "PROPERTIES", "Property", "a_property", "check", "without_numbers"]
+__all__ = ["LEVELS", "PROPERTIES", "Property", "a_property", "check", "first_line", "raised"]
 
 PROPERTIES = {}
 LEVELS = ("wrong", "fragile", "manners")  # the worst first
@@ -34,6 +34,8 @@ def a_property(statement, group, level="wrong"):
     """Register the decorated check as a property of its own name; see :class:`Property` for the arguments."""
 
     def register(check):
+        if check.__name__ in PROPERTIES:
+            raise ValueError(f"there is a property {check.__name__!r} already; rename one of the two.")
         check.__doc__ = statement
         PROPERTIES[check.__name__] = Property(check.__name__, statement, group, check, level)
         return check
@@ -55,14 +57,19 @@ def check(name, adapter, cases):
     except (Violation, Untestable) as result:
         return result
     except Exception as error:
-        text = str(error).strip().split("\n")[0]
-        kind = type(error).__name__
-        if kind == "NotOnThisPage":  # the page's small torch lacks something
-            return Untestable(text)
-        return Violation(f"it raised {kind}: {text}", (kind, without_numbers(text)))
+        if type(error).__name__ == "NotOnThisPage":  # the page's small torch lacks something
+            return Untestable(first_line(error))
+        return raised(error)
     return None
 
 
-def without_numbers(text):
-    """An error's text without what differs from loss to loss."""
-    return re.sub(r"[\d']+|\w+\.", "", text)
+def first_line(error):
+    """The first line of an error's text; its kind where it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def raised(error, setting="", level=None):
+    """The violation that an error of the loss is, in this setting."""
+    kind, text = type(error).__name__, first_line(error)
+    told = re.sub(r"[\d']+|\w+\.", "", text)  # without what differs from loss to loss
+    return Violation(f"{setting}it raised {kind}: {text}", (kind, told), level)

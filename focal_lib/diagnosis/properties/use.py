@@ -7,17 +7,7 @@ import torch.nn.functional as F
 
 from ..adapter import Stopped, Untestable, as_number
 from ..cases import IN_A_PAGE, Violation, expect, gradient, numbers, rows_of
-from .registry import a_property
-
-__all__ = [
-    "each_row_has_its_own_scale",
-    "is_right_at_every_size",
-    "memory_layout_changes_nothing",
-    "modes_change_nothing",
-    "one_graph_serves_twice",
-    "scales_with_what_follows",
-    "second_derivative_is_right_or_refused",
-]
+from .registry import a_property, first_line
 
 # On both sides of the powers of two and of usual block sizes.
 EVERYDAY = [n for k in range(2, 7) for n in (2**k - 1, 2**k, 2**k + 1)]
@@ -82,7 +72,7 @@ def one_graph_serves_twice(loss, cases):
         first = torch.autograd.grad(3 * value, input, retain_graph=True)[0].clone()
         (second,) = torch.autograd.grad(3 * value, input)
     except RuntimeError as error:
-        raise Untestable(f"it refuses a second pass: {str(error).splitlines()[0]}") from error
+        raise Untestable(f"it refuses a second pass: {first_line(error)}") from error
     expect(loss, second, first, f"{case}: the gradient of 3 times the loss, taken a second time", "the first time")
 
 
@@ -94,7 +84,7 @@ def second_derivative_is_right_or_refused(loss, cases):
         (first,) = torch.autograd.grad(loss(input, case.target).sum(), input, create_graph=True)
         (second,) = torch.autograd.grad(first[0, 0], input)
     except Exception as error:
-        raise Untestable(f"it refuses a second derivative: {str(error).splitlines()[0]}") from error
+        raise Untestable(f"it refuses a second derivative: {first_line(error)}") from error
     shift = torch.zeros_like(case.input)
     shift[0, 0] = step
     up, down = (gradient(loss, case.input + sign * shift, case.target) for sign in (1, -1))
@@ -106,13 +96,13 @@ def second_derivative_is_right_or_refused(loss, cases):
 
 @a_property("It is right for any number of rows and classes, beside powers of two as well.", "use")
 def is_right_at_every_size(loss, cases):
-    if loss.only_classes is None:
-        sizes = [(n, 3) for n in EVERYDAY] + [(3, c) for c in EVERYDAY] + [(n, 3) for n in LARGE]
-        sizes += [(3, c) for c in LARGE] + (
-            [] if IN_A_PAGE or _makes_tables(loss) else [(2, 2**15 + 1), (2, 2**16 + 1)]
-        )
-    else:
+    if loss.only_classes is not None:
         sizes = [(n, loss.only_classes) for n in EVERYDAY + LARGE]
+    else:
+        sizes = [(n, 3) for n in EVERYDAY] + [(3, c) for c in EVERYDAY]
+        sizes += [(n, 3) for n in LARGE] + [(3, c) for c in LARGE]
+        if not IN_A_PAGE and not _makes_tables(loss):
+            sizes += [(2, 2**15 + 1), (2, 2**16 + 1)]
     if _off(loss, *sizes[0]):
         raise Untestable("it is wrong at small sizes already")
     for n, c in sizes:
@@ -158,8 +148,7 @@ def _off(loss, n, c):
     except Stopped as stop:
         raise Untestable(f"{where}: {stop}") from stop
     except Exception as error:
-        text = str(error).strip().split("\n")[0]
-        return f"{where}: it raised {type(error).__name__}: {text}", (type(error).__name__,)
+        return f"{where}: it raised {type(error).__name__}: {first_line(error)}", (type(error).__name__,)
     if not torch.allclose(got, expected.detach().to(got.dtype), rtol=1e-3, atol=1e-5):
         return f"{where}: got {numbers(got)}, expected {numbers(expected.detach())}", tuple(got.flatten().tolist())
     off = ((slope - right).abs() * n > 1e-3).any(1)
@@ -194,7 +183,7 @@ def memory_layout_changes_nothing(loss, cases):
         except Untestable:
             raise
         except Exception as error:
-            example = f"it refuses {how} logits: {str(error).strip().splitlines()[0]}"
+            example = f"it refuses {how} logits: {first_line(error)}"
             raise Violation(example, (how, type(error).__name__), "fragile") from error
         setting = f"logits {numbers(input)}, {how} in memory, target {case.target.tolist()}"
         expect(loss, got, expected[0], setting, "contiguous")

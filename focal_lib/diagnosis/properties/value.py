@@ -7,18 +7,7 @@ import torch.nn.functional as F
 
 from ..adapter import Untestable
 from ..cases import Violation, expect, need, numbers, rows_of, weights, with_weights
-from .registry import a_property
-
-__all__ = [
-    "gamma_zero_is_cross_entropy",
-    "gives_the_golden_numbers",
-    "is_shift_invariant",
-    "is_the_same_for_renamed_classes",
-    "lies_between_zero_and_cross_entropy",
-    "perfect_prediction_costs_nothing",
-    "ratio_falls_as_p_t_rises",
-    "takes_any_gamma",
-]
+from .registry import a_property, first_line
 
 
 @a_property("At gamma = 0, focal loss is cross-entropy.", "value")
@@ -38,7 +27,7 @@ def takes_any_gamma(loss, cases):
         try:
             got = loss(case.input, case.target, gamma=gamma)
         except Exception as error:
-            raise Untestable(f"it refuses gamma {gamma:g}: {str(error).splitlines()[0]}") from error
+            raise Untestable(f"it refuses gamma {gamma:g}: {first_line(error)}") from error
         expect(loss, got, expected, f"{case}, gamma {gamma:g}")
 
 
@@ -46,10 +35,7 @@ def takes_any_gamma(loss, cases):
 def gives_the_golden_numbers(loss, cases):
     c = loss.only_classes or 2
     odds = [3.0, 1.0, 1 / 3]  # two classes with logits [log(odds), 0]: p_t = odds / (1 + odds) = 3/4, 1/2, 1/4
-    input, target = (
-        loss.tensor([[math.log(o * (c - 1)), *[0.0] * (c - 1)] for o in odds]),
-        torch.zeros(3, dtype=torch.int64, device=loss.device),
-    )
+    input, target = loss.tensor([[math.log(o * (c - 1)), *[0.0] * (c - 1)] for o in odds]), loss.labels([0, 0, 0])
     gamma = loss.gammas[0]
     golden = loss.inside(target[:1]) * loss.tensor([-((1 - p) ** gamma) * math.log(p) for p in (0.75, 0.5, 0.25)])
     for i, p in enumerate((0.75, 0.5, 0.25)):
@@ -77,23 +63,21 @@ def lies_between_zero_and_cross_entropy(loss, cases):
 def ratio_falls_as_p_t_rises(loss, cases):
     if loss.gammas[0] == 0:
         raise Untestable("its gamma is 0")
-    target = torch.zeros(1, dtype=torch.int64, device=loss.device)
-    before = None
+    before, target = None, loss.labels([0])
     for margin in (-2, -1, 0, 1, 2, 3):
         input = loss.tensor([[margin, 0]])
         ratio = (loss(input, target) / F.cross_entropy(input, target)).detach()
         if before is not None and not ratio < before * (1 - 1e-4):
             example = f"logits [[{margin}, 0]], target [0]: the ratio is {numbers(ratio)}"
-            raise Violation(
-                f"{example}, with [[{margin - 1}, 0]] it was {numbers(before)}", (ratio.item(), before.item())
-            )
+            example += f", with [[{margin - 1}, 0]] it was {numbers(before)}"
+            raise Violation(example, (ratio.item(), before.item()))
         before = ratio
 
 
 @a_property("A perfect prediction costs nothing.", "value")
 def perfect_prediction_costs_nothing(loss, cases):
     rows = [[50, 0, 0], [0, 50, 0]] if loss.only_classes != 2 else [[50, 0], [0, 50]]
-    input, target = loss.tensor(rows), torch.tensor([0, 1], device=loss.device)
+    input, target = loss.tensor(rows), loss.labels([0, 1])
     expect(loss, loss(input, target), 0.0, f"logits {numbers(input)}, target [0, 1]")
 
 
