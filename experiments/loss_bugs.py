@@ -2,9 +2,12 @@
 
 The losses: the bugs and the look-alikes of the catalogue, and the published losses of ``published.py``. The checks:
 ``diagnose``, and four that people use. Run it in an environment that holds the packages of ``published.py`` and
-torchfix, with this project on the path: ``python experiments/loss_bugs.py``.
+torchfix, with this project on the path: ``python experiments/loss_bugs.py``. With ``--catalogue``, torchfix is enough:
+the rows of the published losses stay as they are.
 """
 
+import argparse
+import csv
 import importlib.metadata
 import inspect
 import math
@@ -75,12 +78,12 @@ def torchfix(entries):
 CHECKS = {"diagnose": diagnosis, "gradcheck": gradcheck, "gamma = 0": gamma_zero, "golden number": golden_number}
 
 
-def losses():
+def losses(published=PUBLISHED):
     """(kind, name, the loss, how to build it with a gamma) of every loss of the comparison."""
     for kind, register in (("bug", CATALOGUE), ("look-alike", LOOKALIKES)):
         for id, entry in register.items():
             yield kind, id, entry.loss, lambda gamma=2.0, entry=entry: entry.build(gamma=gamma)
-    for package, name, make, _ in PUBLISHED:
+    for package, name, make, _ in published:
         title = f"{package} {importlib.metadata.version(package)}, {name}"
         yield "published", title, as_function(make), lambda gamma=2.0, make=make: make(gamma=gamma)
 
@@ -96,13 +99,19 @@ def alarm(check, loss, build):
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--catalogue", action="store_true", help="compare the bugs and the look-alikes only")
+    published = () if parser.parse_args().catalogue else PUBLISHED
     versions = {name: importlib.metadata.version(name) for name in ("torch", "torchfix")}
     linted = torchfix(CATALOGUE | LOOKALIKES)
     rows = []
-    for kind, name, loss, build in tqdm(list(losses()), "losses"):
+    for kind, name, loss, build in tqdm(list(losses(published)), "losses"):
         found = {check: int(alarm(function, loss, build)) for check, function in CHECKS.items()}
         found["TorchFix"] = "" if kind == "published" else int(name in linted)
         rows.append({"kind": kind, "loss": name, **found})
+    if not published:
+        with OUT.open(encoding="utf-8") as file:
+            rows += [row for row in csv.DictReader(file) if row["kind"] == "published"]
     write_table(OUT, rows)
     print(f"Wrote {OUT}: {len(rows)} losses, {versions}.")
 

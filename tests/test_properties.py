@@ -9,6 +9,7 @@ from focal_lib.diagnosis import diagnose
 from focal_lib.diagnosis.adapter import Adapter, Untestable
 from focal_lib.diagnosis.cases import SIZES, Violation, make_cases
 from focal_lib.diagnosis.properties import PROPERTIES, check
+from focal_lib.diagnosis.properties.registry import a_property
 
 SEEDS = range(20)
 
@@ -85,3 +86,25 @@ def test_what_cannot_be_set_is_untested_not_violated():
     result = check("alpha_scales_its_class", Adapter(plain), make_cases(0))
     assert isinstance(result, Untestable)
     assert str(result) == "it has no argument for alpha"
+
+
+def test_an_error_without_a_text_is_told_by_its_kind_and_no_fault_of_its_own():
+    def whole_gammas(input, target, gamma=2.0):
+        if gamma != int(gamma):
+            raise NotImplementedError
+        return focal_loss(input, target, gamma=gamma)
+
+    result = check("takes_any_gamma", Adapter(whole_gammas), make_cases(0))
+    assert isinstance(result, Untestable) and str(result) == "it refuses gamma 1.5: NotImplementedError"
+    result = check("runs_with_defaults", Adapter(lambda input, target: int([])), make_cases(0))
+    assert str(result).startswith("it raised TypeError: int() argument must be")
+
+    def unwritten(input, target):
+        raise NotImplementedError
+
+    assert str(check("runs_with_defaults", Adapter(unwritten), make_cases(0))) == "it raised NotImplementedError"
+
+
+def test_a_property_has_a_name_of_its_own():
+    with pytest.raises(ValueError, match="there is a property 'takes_any_gamma' already; rename one of the two"):
+        a_property("Again.", "value")(PROPERTIES["takes_any_gamma"].check)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from experiments import published
+from experiments import loss_bugs, published
 from focal_lib import diagnose, focal_loss
 from focal_lib.bugs import CATALOGUE
 from focal_lib.diagnosis.properties import PROPERTIES
@@ -55,6 +55,18 @@ def test_the_stored_verdict_is_todays(row):
     assert [example.split(": ")[0] for example in row["violations"].split(" ¦ ") if example] == list(
         diagnosis.violations
     )
+
+
+def test_the_stored_comparison_of_checks_is_of_the_whole_catalogue_and_todays():
+    """The quick checks run here; the package of each published loss is needed for the rest."""
+    with resources.files("focal_lib").joinpath("results/loss_bugs.csv").open(encoding="utf-8") as file:
+        stored = {row["loss"]: row for row in csv.DictReader(file)}
+    ours = {name: (loss, build) for _, name, loss, build in loss_bugs.losses(published=())}
+    published_ones = {f"{row['package']} {row['version']}, {row['loss']}" for row in ROWS}
+    assert set(stored) == {*ours, *published_ones}, "python experiments/loss_bugs.py --catalogue"
+    for name, (loss, build) in ours.items():
+        for check in ("gradcheck", "gamma = 0", "golden number"):
+            assert stored[name][check] == str(int(loss_bugs.alarm(loss_bugs.CHECKS[check], loss, build))), name
 
 
 def test_an_adapter_shows_diagnose_the_arguments_of_its_loss():

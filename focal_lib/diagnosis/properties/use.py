@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from ..adapter import Stopped, Untestable, as_number
 from ..cases import IN_A_PAGE, Violation, expect, gradient, numbers, rows_of
-from .registry import a_property, first_line
+from .registry import a_property, first_line, raised
 
 # On both sides of the powers of two and of usual block sizes.
 EVERYDAY = [n for k in range(2, 7) for n in (2**k - 1, 2**k, 2**k + 1)]
@@ -148,7 +148,7 @@ def _off(loss, n, c):
     except Stopped as stop:
         raise Untestable(f"{where}: {stop}") from stop
     except Exception as error:
-        return f"{where}: it raised {type(error).__name__}: {first_line(error)}", (type(error).__name__,)
+        return raised(error, f"{where}: ").example, (type(error).__name__,)
     if not torch.allclose(got, expected.detach().to(got.dtype), rtol=1e-3, atol=1e-5):
         return f"{where}: got {numbers(got)}, expected {numbers(expected.detach())}", tuple(got.flatten().tolist())
     off = ((slope - right).abs() * n > 1e-3).any(1)
