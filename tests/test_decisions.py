@@ -76,8 +76,9 @@ def test_the_multiclass_block_passes_every_check_of_chapter_07():
 
 
 def test_weights_for_other_classes_and_no_labels_at_all():
-    with pytest.raises(ValueError, match="3 weights, not 2"):
-        focal_loss(torch.zeros(2, 2), torch.tensor([0, 1]), torch.ones(3))
+    for weights, shape in ((torch.ones(3), "(3,)"), (torch.tensor(0.25), "()"), (torch.ones(2, 1), "(2, 1)")):
+        with pytest.raises(ValueError, match=re.escape(f"alpha: {shape}, not (2,)")):
+            focal_loss(torch.zeros(2, 2), torch.tensor([0, 1]), weights)
     assert focal_loss(torch.zeros(2, 2), torch.tensor([-100, -100])) == 0
 
 
@@ -113,6 +114,8 @@ def test_without_the_prior_no_answer_finds_more_of_each_class():
     logits = (joint / joint.sum(1, keepdim=True)).log()
     answers = pasted("without_prior", torch=torch).without_prior(logits, joint.sum(0))
     assert share[torch.arange(5), answers].sum() / 3 == pytest.approx(recalls.max().item())
+    nobody = pasted("without_prior", torch=torch).without_prior(logits, [5.0, 0.0, 5.0])
+    assert nobody.tolist() == [1] * 5  # "a class with count 0 becomes the answer to everything"
 
 
 def test_weights_over_their_mean_keep_the_learning_rate():

@@ -10,10 +10,10 @@ import pytest
 import torch
 from scipy import stats
 
-from focal_lib import FocalLoss
+from focal_lib import FocalLoss, focal_loss
 from focal_lib.bugs import CATALOGUE
 from focal_lib.lab import stored_runs as evidence
-from focal_lib.lab.data import load_example
+from focal_lib.lab.data import inverse_frequency, load_example
 from focal_lib.lab.stored_runs import (
     average,
     calibration,
@@ -25,6 +25,7 @@ from focal_lib.lab.stored_runs import (
     stored_scores,
 )
 from focal_lib.lab.sweep import sweep
+from focal_lib.lab.training import make_model
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "focal_lib" / "results"
@@ -239,6 +240,33 @@ def test_the_gain_on_top_of_weights_does_not_last():
     changes = [difference("focal γ=5, weights", pair[0], pair[2], data=data) for data in BOTH]
     assert [change.sign for change in changes] == [-1, -1]
     assert [round(change.mean, 2) for change in changes] == [-0.02, -0.01]
+
+
+def test_the_weights_gain_shrinks_to_a_ninth_and_a_fifth():
+    pair = (WEIGHTED, "cross-entropy", "balanced_accuracy")
+    left = [difference(*pair, data=data, epochs=500).mean / difference(*pair, data=data).mean for data in BOTH]
+    assert left == pytest.approx([1 / 9, 1 / 5], abs=0.02)
+
+
+def test_small_batches_of_chapter_03():
+    """What a batch holds of the minority, by weights and by the sampler; the weighted mean of small random batches."""
+    generator = torch.Generator().manual_seed(0)
+    y = load_example().y_train
+    alpha = inverse_frequency(y)
+    shuffled = torch.stack([y[torch.randperm(800, generator=generator)[:64]] for _ in range(4000)]).sum(1)
+    drawn = y[torch.multinomial(alpha[y], 4000 * 64, True, generator=generator)].view(4000, 64).sum(1)
+    assert [round(many.double().mean().item()) for many in (shuffled, drawn)] == [13, 32]
+    share = alpha[1] * shuffled / (alpha[1] * shuffled + alpha[0] * (64 - shuffled))  # of the weights
+    assert share.mean() == pytest.approx(0.5, abs=0.02) and share.std() > 1.1 * (drawn / 64).std()
+    with torch.no_grad():
+        logits = make_model(seed=0)(load_example().x_train)
+    whole = focal_loss(logits, y, alpha, 0.0, reduction="weighted_mean")
+    orders = [torch.randperm(800, generator=generator).view(100, 8) for _ in range(20)]
+    small = [
+        torch.stack([focal_loss(logits[b], y[b], alpha, 0.0, reduction="weighted_mean") for b in order]).mean()
+        for order in orders
+    ]
+    assert max(small) < whole - 0.02
 
 
 def test_cross_entropy_misses_one_minority_example_in_three():
