@@ -34,8 +34,6 @@ import numpy as np
 import pandas as pd
 import sklearn
 import torch
-from sklearn.decomposition import PCA
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import roc_curve
 from sklearn.model_selection import StratifiedKFold
 from tqdm import tqdm
@@ -173,7 +171,7 @@ def live_view(optimizers=("adam", "sgd"), seeds=SEEDS, scored=SCORED, checkpoint
     """What the live view of chapter 05 draws, on the fixed data: arrays whose first axis is optimizer times loss."""
     seeds, example, every = list(seeds), load_example(), max(checkpoints) // len(checkpoints)
     y = example.y_test.numpy()
-    arrays = {name: [] for name in ("loss", "recall", "counts", "reliability", "votes")}
+    arrays = {name: [] for name in ("loss", "recall", "counts", "reliability")}
     for optimizer in optimizers:
         for loss in LOSSES:
             losses, logits = runs("fixed", *loss, optimizer, seeds, checkpoints, None, False)
@@ -186,16 +184,10 @@ def live_view(optimizers=("adam", "sgd"), seeds=SEEDS, scored=SCORED, checkpoint
             arrays["counts"].append(hits[at].mean(axis=2))
             bins = [reliability(p1[epoch], np.tile(y, (len(seeds), 1))) for epoch in scored]
             arrays["reliability"].append([(count / count.sum(), *curve) for count, *curve in bins])
-            arrays["votes"].append([(p1[epoch] > 0.5).mean(axis=0) for epoch in scored])
-    x, labels = example.x_train.numpy(), example.y_train.numpy()
-    across, along = LinearDiscriminantAnalysis().fit(x, labels), PCA(1).fit(x)
-    test = example.x_test.numpy()
-    points = np.column_stack([across.transform(test)[:, 0], along.transform(test)[:, 0]])
     return {
         **{name: np.array(values, dtype=np.float32).round(3) for name, values in arrays.items()},
         "names": np.array([f"{loss}|{gamma}|{alpha}|{o}" for o in optimizers for loss, gamma, alpha in LOSSES]),
         "epochs": np.array(checkpoints),
-        "points": points.astype(np.float32).round(2),
         "labels": y.astype(np.int8),
     }
 

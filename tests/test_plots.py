@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import drawn
+import matplotlib.colors as mcolors
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -64,7 +65,10 @@ def test_training_run_and_band():
     assert labelled(ax) and len(ax.lines) == 1 and len(ax.collections) == 1
 
 
-KINDS = ("book/static/*.*", "book/_ext/*.py", "tools/*.*", *(f"focal_lib/**/*.{kind}" for kind in ("py", "js", "css")))
+KINDS = (
+    "book/static/*.*", "book/_ext/*.py", "tools/*.*", "notebooks/masters/*.ipynb",
+    *(f"focal_lib/**/*.{kind}" for kind in ("py", "js", "css")),
+)  # fmt: skip
 
 
 def copies(colors):
@@ -81,6 +85,9 @@ COPIES = {
     "book/static/book.css": {"minority"},
     "book/static/favicon.svg": {"cross_entropy", "focal"},
     "focal_lib/diagnosis/report.py": {"minority", "extra"},  # it needs no matplotlib
+    "notebooks/masters/03_exponent.ipynb": {"focal"},
+    "notebooks/masters/04_two_sides.ipynb": {"majority", "minority"},
+    "notebooks/masters/14_a_thousand_noes.ipynb": {"majority", "minority"},
     "tools/on_paper.py": {"focal"},
 }
 
@@ -91,6 +98,18 @@ def test_a_colour_that_changes_is_changed_in_all_places():
 
 def test_a_colour_that_is_changed_in_one_place_only_is_found():
     assert copies(plots.COLORS | {"focal": "#0072B3"}) != COPIES
+
+
+def pale(colors):
+    """Those that are under 3:1 on white: too pale for a line or a small mark."""
+    return {color for color in colors if drawn.contrast(color[1:].lower(), "ffffff") < 3}
+
+
+def test_each_colour_can_be_seen_on_white():
+    assert pale([*plots.COLORS.values(), *(style["color"] for style in plots.GAMMAS.values())]) == set()
+    (ax,) = plots.loss_curves([0.2, 0.8], dict.fromkeys("abcde", [1, 2])).axes
+    assert pale(map(mcolors.to_hex, (line.get_color() for line in ax.lines))) == set()
+    assert pale(["#56B4E9", "#0072B2"]) == {"#56B4E9"}  # Okabe and Ito's own sky blue
 
 
 TWINS = "name its twin in NIGHT of book/_ext/drawn.py, and the same below 'By night' in focal_lib/widgets/shared.css"

@@ -53,6 +53,15 @@ def test_page_asks_no_other_host_for_anything(page):
     assert [url for url in wanted if urlparse(url).netloc] == []
 
 
+@pytest.mark.parametrize("page", NOTEBOOKS)
+def test_what_comes_next_is_said_once_and_is_what_the_notebook_says(page):
+    said = re.search(r"\*\*Next:\*\* \[[^]]*\]\(([^)]*)\.(?:ipynb|md)\)", (ROOT / f"{page}.ipynb").read_text("utf-8"))
+    document = soup(page)
+    onward = document.select_one(".prev-next-footer a.right-next")["href"].removesuffix(".html")
+    assert said and said[1] == onward
+    assert not [words for words in document.select("article p") if words.get_text().startswith("Next:")]
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_internal_links_lead_somewhere(page):
     here = SITE / f"{page}.html"

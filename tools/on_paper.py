@@ -45,8 +45,6 @@ def article(path, page, known, home):
     code = code_apart(found, page) if CHAPTER.fullmatch(page) else []
     for thing in found.select(FURNITURE):
         thing.decompose()
-    for onward in [thing for thing in found.select("p") if thing.get_text().startswith("Next:")]:
-        onward.decompose()  # it is the next page
     for view in found.select(".live-view"):
         say(view, page, home)
     answers = [*hints_apart(found, page), *questions_apart(found, page), *answers_apart(found, page), *code]

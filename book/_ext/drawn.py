@@ -10,11 +10,11 @@ import re
 NIGHT = {
     "0072b2": "4aa8e0",  # focal loss
     "6e6e6e": "a3a8ae",  # cross-entropy
-    "56b4e9": "8fd0f5",  # majority
+    "289ccc": "8fd0f5",  # majority
     "d55e00": "ff8a3d",  # minority
     "882255": "e38ad2",  # bugs
     "009e73": "4fc3a1",
-    "5fa8d3": "44799b",  # gamma 0.5, 1 and 5: the farther from cross-entropy, the farther from the ground
+    "4a99c9": "44799b",  # gamma 0.5, 1 and 5: the farther from cross-entropy, the farther from the ground
     "2f8ac4": "4c93c0",
     "003a61": "b9e2ff",
 }

@@ -1,21 +1,35 @@
-"""Above a chapter's title which of how many it is, and its minutes; bugs in the search; a page for lost readers."""
+"""Above a chapter's title which of how many it is, and its minutes; bugs in the search; a page for lost readers.
+
+The last line of a notebook, *Next*, is for Jupyter: on the site the page's foot leads on."""
 
 import html
 import json
 import re
 from pathlib import Path
 
+from docutils import nodes
 from live_views import colab_link
+from sphinx.transforms.post_transforms import SphinxPostTransform
 
 CHAPTER = re.compile(r"notebooks/(\d\d)_\w+")
-NAME = re.compile(r"(?<=<td>)[^<]*_[^<]*(?=</td>)")
+NAME = re.compile(r'(?<=<td>)[^<]*_[^<]*(?=</td>)|(?<=<span class="pre">)[^<]{16,}(?=</span>)')
 FRAME = re.compile(r'<a href="[^"#]*#([\w-]+)" data-words="([^"]*)">.*?</span>(.*?)</a>')
 
 
 def break_names(app, pagename, templatename, context, doctree):
-    """A long name in a table may break behind an underscore, and nowhere else."""
-    if "<td" in context.get("body", ""):
-        context["body"] = NAME.sub(lambda found: found[0].replace("_", "_<wbr>"), context["body"])
+    """A long name may break behind its signs rather than anywhere."""
+    if "body" in context:
+        context["body"] = NAME.sub(lambda found: re.sub(r"(_|/|::)(?=\w)", r"\1<wbr>", found[0]), context["body"])
+
+
+class DropNext(SphinxPostTransform):
+    default_priority = 5
+    formats = ("html",)
+
+    def run(self):
+        for paragraph in list(self.document.findall(nodes.paragraph)):
+            if self.env.docname.startswith("notebooks/") and paragraph.astext().startswith("Next:"):
+                paragraph.parent.remove(paragraph)
 
 
 def add_kicker(app, pagename, templatename, context, doctree):
@@ -53,6 +67,7 @@ def write_404(app, exception):
 
 
 def setup(app):
+    app.add_post_transform(DropNext)
     app.connect("html-page-context", break_names)
     app.connect("html-page-context", add_kicker)
     app.connect("html-page-context", add_bugs_to_search)

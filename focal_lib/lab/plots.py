@@ -20,11 +20,12 @@ __all__ = [
     "training_run",
 ]
 
-# Okabe-Ito: told apart with any colour vision, and in grey through the line style.
+# After Okabe and Ito, told apart with any colour vision, and in grey through the line style. Each is at least 3:1 on
+# white, as lines and small marks must be: the sky blue is darker than theirs.
 COLORS = {
     "cross_entropy": "#6e6e6e",
     "focal": "#0072B2",
-    "majority": "#56B4E9",
+    "majority": "#289CCC",
     "minority": "#D55E00",
     "bug": "#882255",  # dark beside the others, so that lightness tells it too
     "extra": "#009E73",
@@ -39,7 +40,7 @@ STYLES = {
 # One ramp for gamma in every figure: the more of it, the darker; 2 is what stands for the focal loss elsewhere.
 GAMMAS = {
     0: STYLES["cross_entropy"],
-    0.5: {"color": "#5fa8d3", "linestyle": ":", "linewidth": 2},
+    0.5: {"color": "#4a99c9", "linestyle": ":", "linewidth": 2},
     1: {"color": "#2f8ac4", "linestyle": (0, (5, 1)), "linewidth": 2},
     2: STYLES["focal"],
     5: {"color": "#003a61", "linestyle": (0, (3, 1, 1, 1)), "linewidth": 2.5},
@@ -84,7 +85,7 @@ def loss_curves(p_t, curves, log=False, styles=None):
     """
     figure, ax = axes("$p_t$, probability of the true class  (hard ← → easy)", "loss of one example (nats)", 5.2, 3.4)
     if styles is None:
-        between = plt.get_cmap("Blues")(np.linspace(0.4, 0.7, max(len(curves) - 2, 1)))  # darker: more gamma
+        between = plt.get_cmap("Blues")(np.linspace(0.62, 0.78, max(len(curves) - 2, 1)))  # darker: more gamma
         dashes = [":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1))]
         middle = [
             {"color": color, "linestyle": dashes[k % len(dashes)], "linewidth": 2} for k, color in enumerate(between)

@@ -37,13 +37,13 @@ function render({ model, el }) {
     const height = second.y + side + 40;
     const svg = make("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img" });
     const one = side / cells;
-    const heat = make("g", { "shape-rendering": "crispEdges" });
+    const heat = HEAT.map((fill) => make("path", { fill, "shape-rendering": "crispEdges" })); // one for each colour
     svg.append(
       make("text", { x: 0, y: 15 }, "image, its object circled"),
       make("image", { href: `data:image/png;base64,${photo}`, x: 0, y: 22, width: side, height: side, class: "live-photo" }),
       make("text", { x: second.x, y: second.y - 7 }, "share of the loss, cell by cell"),
       make("rect", { x: second.x, y: second.y, width: side, height: side, fill: HEAT[0] }),
-      heat,
+      ...heat,
     );
     for (const { x, y } of [{ x: 0, y: 22 }, second]) {
       svg.append(make("circle", { class: "live-ring", cx: x + (object[1] + 0.5) * one, cy: y + (object[0] + 0.5) * one, r: 5 * one }));
@@ -61,14 +61,13 @@ function render({ model, el }) {
       view.drawing.replaceChildren(drawn.svg);
     }
     const { svg, heat, second, one } = drawn;
-    // One path for each colour.
     const paths = HEAT.map(() => "");
     now("level").forEach((level, k) => {
       if (level < 5) return;
       const x = (second.x + (k % cells) * one).toFixed(2), y = (second.y + Math.floor(k / cells) * one).toFixed(2);
       paths[Math.min(9, Math.floor(level / 5))] += `M${x} ${y}h${one.toFixed(2)}v${one.toFixed(2)}h-${one.toFixed(2)}z`;
     });
-    heat.replaceChildren(...paths.flatMap((d, k) => (d ? [make("path", { d, fill: HEAT[k] })] : [])));
+    heat.forEach((path, k) => path.setAttribute("d", paths[k]));
     svg.setAttribute("aria-label", say());
     view.sentence.textContent = say();
   }

@@ -32,20 +32,20 @@ function render({ model, el }) {
   const dots = [...labels].map((label, k) => make("circle", {
     class: label === "1" ? "live-minority" : "live-majority", cx: tables.place[k][0], cy: tables.place[k][1] + lanes[label],
   }));
-  const svg = make("svg", { viewBox: "0 0 640 398", role: "img" });
+  const svg = make("svg", { viewBox: "0 0 640 408", role: "img" });
   const count = [...labels].filter((label) => label === "1").length;
   for (const [, x] of ticks) svg.append(make("line", { class: "live-grid", x1: x, x2: x, y1: 26, y2: 312 }));
   svg.append(...dots);
-  for (const [tick, x] of ticks) svg.append(make("text", { x, y: 330, "text-anchor": "middle" }, String(tick)));
-  const middle = make("text", { x: 320, y: 350, "text-anchor": "middle" });
+  for (const [tick, x] of ticks) svg.append(make("text", { x, y: 329, "text-anchor": "middle" }, String(tick)));
+  const middle = make("text", { x: 320, y: 356, "text-anchor": "middle" });
   middle.append("probability of the true class, ", ...ptSvg());
-  const bar = make("rect", { class: "live-already", x: 8, y: 362, height: 30 });
-  const owned = make("text", { class: "live-on-plate", x: 18, y: 382 });
+  const bar = make("rect", { class: "live-already", x: 8, y: 369, height: 32 });
+  const owned = make("text", { class: "live-on-plate", x: 18, y: 385, "dominant-baseline": "central" });
   svg.append(
     make("text", { x: 8, y: 18 }, `minority (rare): ${count} examples`), make("text", { x: 8, y: 178 }, `majority (common): ${total - count}`),
     make("text", { x: 632, y: 178, "text-anchor": "end" }, "area: share of the push"),
-    make("text", { x: 8, y: 350 }, "← hard"), make("text", { x: 632, y: 350, "text-anchor": "end" }, "easy →"), middle,
-    make("rect", { class: "live-wrong", x: 8, y: 362, width: 624, height: 30 }), bar, owned,
+    make("text", { x: 8, y: 356 }, "← hard"), make("text", { x: 632, y: 356, "text-anchor": "end" }, "easy →"), middle,
+    make("rect", { class: "live-wrong", x: 8, y: 369, width: 624, height: 32 }), bar, owned,
   );
 
   return view.show(() => {

@@ -129,8 +129,11 @@ function live(model, el, label) {
     return input;
   }
 
+  // What few readers need is folded, below all else, where it moves nothing when it opens.
+  const more = make("details", { class: "live-more" }, make("summary", {}, "More"));
+
   // A row of radio buttons; `names` maps each value to its words.
-  function choice(key, legend, names) {
+  function choice(key, legend, names, folded = false) {
     if (hidden.has(key)) return;
     const group = make("fieldset", { class: "live-choice" }, make("legend", {}, legend));
     const name = id(key);
@@ -140,7 +143,8 @@ function live(model, el, label) {
       refresh.push(() => { input.checked = model.get(key) === value; });
       group.append(make("label", {}, input, make("span", {}, words)));
     }
-    options.append(group);
+    if (folded) root.append(more);
+    (folded ? more : options).append(group);
   }
 
   function checkbox(key, words, then = () => {}) {

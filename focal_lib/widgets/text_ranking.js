@@ -45,7 +45,7 @@ function render({ model, el }) {
       const facts = make("span", { class: "live-small" }, `${labels[k]} · `, pt(), `\u00a0${p_t[k].toFixed(2)} · loss ${short(loss[k])} · counts ${short(factor[k])}×`);
       return make("li", {}, make("span", {}, texts[k]), bar, make("span", { class: "live-share" }, percent(share[k]).replace("less than ", "< ")), facts);
     }));
-    view.drawing.replaceChildren(scale, list);
+    redraw(view.drawing, scale, list);
     view.sentence.textContent = say();
   }
 

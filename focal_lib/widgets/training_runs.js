@@ -1,14 +1,14 @@
 // Stored training runs: focal loss of the reader's choice beside another loss. All numbers come from the tables.
 
 function render({ model, el }) {
-  const { names, beside, epochs, points, labels } = model.get("_facts");
+  const { names, beside, epochs } = model.get("_facts");
   const packed = model.get("_tables");
   const tables = Object.fromEntries(Object.entries(packed).map(([name, table]) => [name, unpack(table)]));
   const KINDS = ["majority", "minority"];
   const view = live(model, el, "Training runs: 200 seeds of each loss");
 
-  // What to look at comes first; then the two losses; then how they were trained.
-  view.choice("show", "Show", { recall: "recall", loss: "loss", answers: "answers", probabilities: "probabilities", points: "test points" });
+  // What to look at comes first; then the two losses and how long they were trained.
+  view.choice("show", "Show", { recall: "recall", loss: "loss", answers: "answers", probabilities: "probabilities" });
   view.slider("gamma", {
     name: ["Focusing parameter ", make("i", {}, "γ")],
     text: (value) => (value ? String(value) : "0: no focus"),
@@ -16,8 +16,8 @@ function render({ model, el }) {
   });
   view.checkbox("weights", "class weights");
   view.choice("beside", "Beside", Object.fromEntries(Object.keys(beside).map((name) => [name, name])));
-  view.choice("optimizer", "Optimiser", { adam: "Adam", sgd: "SGD" });
   view.choice("epochs", "Epochs", { 100: "100", 500: "500" });
+  view.choice("optimizer", "Optimiser", { adam: "Adam", sgd: "SGD" }, true);
 
   function rows() {
     const gamma = model.get("gamma");
@@ -41,7 +41,7 @@ function render({ model, el }) {
   }
 
   // What is drawn, for those who cannot see it, and the sentence.
-  const DRAWN = { recall: "Recall by epoch.", loss: "Training loss by epoch.", answers: "Confusion matrices.", probabilities: "Observed against predicted probability.", points: "Test points, each filled as far as the seeds call it minority." };
+  const DRAWN = { recall: "Recall by epoch.", loss: "Training loss by epoch.", answers: "Confusion matrices.", probabilities: "Observed against predicted probability." };
   const named = () => `${DRAWN[model.get("show")]} ${say()}`;
 
   // Column `column` of each epoch's row; the rows hold `wide` numbers for each loss.
@@ -50,8 +50,8 @@ function render({ model, el }) {
 
   // `start`: where the first row stands. The loss is read before an update, from 0 on; the recall after every 20.
   function byEpoch(width, height, start, high, yName, curves) {
-    const last = Number(model.get("epochs"));
-    const xs = epochs.map((epoch) => epoch - epochs[0] + start).filter((epoch) => epoch <= last);
+    const xs = epochs.map((epoch) => epoch - epochs[0] + start).filter((epoch) => epoch <= Number(model.get("epochs")));
+    const last = xs.at(-1);
     const { svg, area, path } = plot({
       width, height, title: named(),
       x: { low: 0, high: last, ticks: unit.map((v) => [v * last, String(v * last)]), name: `epoch (full-batch updates), every ${epochs[1] - epochs[0]}th` },
@@ -71,7 +71,7 @@ function render({ model, el }) {
     recall: (width, height) => byEpoch(width, height, epochs[0], 1.05, "recall on the test points",
       rows().flatMap((row, k) => KINDS.map((kind, c) => ({ table: tables.recall, row, wide: 6, first: 3 * c, line: `live-line-${kind}${k ? " live-before" : ""}`, band: k ? "" : `live-${kind}` })))),
     answers(width) {
-      const each = Math.min(230, (width - 20) / 2), side = (each - 34) / 2;
+      const each = Math.min(300, (width - 20) / 2), side = (each - 34) / 2;
       const svg = make("svg", { width, height: each + 62, viewBox: `0 0 ${width} ${each + 62}`, role: "img", "aria-label": named() });
       rows().forEach((row, k) => {
         const left = k * (each + 20);
@@ -115,32 +115,12 @@ function render({ model, el }) {
       });
       return svg;
     },
-    points(width, height) {
-      const range = (axis) => {
-        const values = points.map((point) => point[axis]);
-        return { low: Math.min(...values) - 0.5, high: Math.max(...values) + 0.5, ticks: [] };
-      };
-      const { svg, px, py } = plot({
-        width, height: height + 60, title: named(),
-        x: { ...range(0), name: "direction that separates the classes best" },
-        y: { ...range(1), name: "direction of the widest spread" },
-      });
-      part(tables.votes, rows()[0]).forEach((share, k) => svg.append(mark(KINDS[labels[k]], px(points[k][0]), py(points[k][1]), share)));
-      return svg;
-    },
   };
-
-  // A test point: its shape and colour tell the true class, its filling the share of seeds that call it minority.
-  function mark(kind, x, y, share) {
-    const look = { class: `live-point live-point-${kind}`, "fill-opacity": share };
-    return kind === "majority" ? make("circle", { ...look, cx: x, cy: y, r: 5 }) : make("polygon", { ...look, points: `${x},${y - 6} ${x + 6},${y + 5} ${x - 6},${y + 5}` });
-  }
 
   function legend() {
     const entry = (words, ...drawn) => make("span", { class: "live-entry" }, make("svg", { width: 34, height: 14, "aria-hidden": "true" }, ...drawn), words);
     const line = (look) => make("line", { class: `live-line ${look}`, x1: 1, x2: 33, y1: 7, y2: 7 });
     const show = model.get("show"), other = model.get("beside");
-    if (show === "points") return make("div", { class: "live-legend" }, ...KINDS.flatMap((kind) => [entry(`${kind}, called majority`, mark(kind, 17, 7, 0)), entry(`${kind}, called minority`, mark(kind, 17, 7, 1))]));
     if (show === "answers") return make("div", { class: "live-legend" }, `Mean number of the 200 test points. Chosen: ${label()}. Beside: ${other}.`);
     if (show === "recall") return make("div", { class: "live-legend" }, ...KINDS.flatMap((kind) => [entry(`${kind}, ${label()}`, line(`live-line-${kind}`)), entry(`${kind}, ${other}`, line(`live-line-${kind} live-before`))]), "Lines: medians of the seeds; the sentence below has means. Band: 5 to 95 % of the seeds.");
     return make("div", { class: "live-legend" }, entry(label(), line("live-focal")), entry(other, line("live-cross-entropy")), show === "loss" ? "Lines: medians of the seeds. Bands: 5 to 95 % of the seeds." : "Diagonal: calibrated.");

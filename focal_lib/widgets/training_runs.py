@@ -17,12 +17,11 @@ BESIDE = {
     "weight inside the exponent": "weight_inside_cross_entropy|2|inverse_frequency",
     "one alpha for all": "scalar_alpha|2|none",
 }
-PLACES = {"loss": 2, "recall": 2, "counts": 1, "found": 3, "reliability": 2, "votes": 2}
+PLACES = {"loss": 2, "recall": 2, "counts": 1, "found": 3, "reliability": 2}
 AXES = {
     "loss": ("epoch (full-batch updates), every 20th", "training loss, its median at epoch 0 = 1"),
     "recall": ("epoch (full-batch updates), every 20th", "recall on the test points"),
     "answers": ("predicted class", "true class"),
-    "points": ("direction that separates the classes best", "direction of the widest spread"),
 }
 
 
@@ -39,8 +38,7 @@ class TrainingRuns(LiveView):
         beside: the loss to compare with: "cross-entropy", "sampler", or one of the sources' faulty losses.
         optimizer: "adam" or "sgd".
         epochs: "100" or "500".
-        show: "recall" by epoch, "loss" by epoch, "answers" (confusion matrices), "probabilities" (reliability) or
-            "points" (the test points, and how many of the seeds call each one minority).
+        show: "recall" by epoch, "loss" by epoch, "answers" (confusion matrices) or "probabilities" (reliability).
         hide: any of "gamma", "weights", "beside", "optimizer", "epochs", "show", "presets", "reset", "link".
         name: what the view is called in a link.
 
@@ -53,7 +51,7 @@ class TrainingRuns(LiveView):
     beside = Choice(*BESIDE)
     optimizer = Choice("adam", "sgd")
     epochs = Choice("100", "500")
-    show = Choice("recall", "loss", "answers", "probabilities", "points")
+    show = Choice("recall", "loss", "answers", "probabilities")
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -68,7 +66,6 @@ class TrainingRuns(LiveView):
             "counts": np.stack([right[..., 0], wrong[..., 0], wrong[..., 1], right[..., 1]], axis=-1),
             "found": right / size,
             "reliability": np.nan_to_num(self._stored["reliability"], nan=-1.0),  # -1: an empty bin
-            "votes": self._stored["votes"],
         }
         by_epoch = {name: self._drawn[name].swapaxes(0, 1) for name in ("loss", "recall")}
         self._tables = {name: pack(values, PLACES[name]) for name, values in {**self._drawn, **by_epoch}.items()}
@@ -76,8 +73,6 @@ class TrainingRuns(LiveView):
             "names": self._stored["names"].tolist(),
             "beside": BESIDE,
             "epochs": self._stored["epochs"].tolist(),
-            "points": np.round(self._stored["points"].astype(float), 1).tolist(),
-            "labels": self._stored["labels"].tolist(),
         }
 
     def rows(self):
@@ -113,11 +108,11 @@ class TrainingRuns(LiveView):
                 plots.confusion(self._drawn["counts"][row, at].reshape(2, 2).round(1), one)
                 one.set_title(name)
             return figure
-        {"loss": self._draw_loss, "recall": self._draw_recall, "points": self._draw_points}[self.show](ax, pair, at)
+        {"loss": self._draw_loss, "recall": self._draw_recall}[self.show](ax, pair)
         ax.legend(frameon=False)
         return figure
 
-    def _draw_loss(self, ax, pair, at):
+    def _draw_loss(self, ax, pair):
         epochs = self._stored["epochs"] - self._stored["epochs"][0]  # read before an update, from 0 on
         until = epochs <= int(self.epochs)
         epochs = epochs[until]
@@ -127,7 +122,7 @@ class TrainingRuns(LiveView):
             ax.plot(epochs, middle, label=name, **plots.STYLES[kind])
         ax.set_ylim(0, None)
 
-    def _draw_recall(self, ax, pair, at):
+    def _draw_recall(self, ax, pair):
         until = self._stored["epochs"] <= int(self.epochs)
         epochs = self._stored["epochs"][until]
         for k, kind in enumerate(("majority", "minority")):
@@ -137,12 +132,3 @@ class TrainingRuns(LiveView):
                 if line == "-":
                     ax.fill_between(epochs, low, high, color=plots.COLORS[kind], alpha=0.25)
         ax.set_ylim(0, 1)
-
-    def _draw_points(self, ax, pair, at):
-        chosen = next(iter(pair.values()))
-        for label, kind in enumerate(("majority", "minority")):
-            of_class = self._stored["labels"] == label
-            x, y = self._stored["points"][of_class].T
-            look = {"marker": plots.STYLES[kind]["marker"], "edgecolors": plots.COLORS[kind]}
-            ax.scatter(x, y, facecolors="none", label=f"{kind}; filled: called minority", **look)
-            ax.scatter(x, y, c=plots.COLORS[kind], alpha=self._stored["votes"][chosen, at, of_class], **look)
