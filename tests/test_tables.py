@@ -58,6 +58,22 @@ def test_rows_may_be_named_by_nothing():
     assert rows(table) == [["", "Brier score", "churn"], ["focal", "1", "2"], ["mirror", "0", "3"]]
 
 
+def test_names_that_every_line_repeats_stand_above_their_column():
+    text = "γ = 0    easy:  25%   hard:  50%\nγ = 0.5  easy:  37%   hard:  58%\nγ = 1    easy:  48%   hard:  64%\n"
+    ((kind, _, table), rest) = parts(text + "and so on")
+    assert kind == "table" and rest == ("text", ["and so on"])
+    assert rows(table)[:2] == [["", "easy", "hard"], ["γ = 0", "25%", "50%"]] and len(rows(table)) == 4
+    assert parts(text.replace("easy:  37%", "else:  37%"))[0][0] == "text"
+
+
+def test_marks_stand_below_their_number():
+    text = "versions 1 2\n         ✓ ✗ It is right.\n         · ✓ It is quick.\nand so on"
+    ((_, _, table), rest) = parts(text)
+    assert rows(table) == [["versions", "1", "2"], ["It is right.", "✓", "✗"], ["It is quick.", "·", "✓"]]
+    assert rest == ("text", ["and so on"])
+    assert parts(text.replace("✗", "no"))[0][0] == "text"
+
+
 def test_two_intervals_a_line_are_two_groups():
     one = "    one   -0.1 [-0.2, -0.1]   +0.3 [+0.2, +0.4]"
     two = "    two   +0.1 [+0.1, +0.2]   -0.3 [-0.4, -0.2]"

@@ -1,7 +1,8 @@
 """What a chapter prints as a table becomes one on the site; differences with an interval get a picture beside it.
 
-The notebooks print plain text, which every front end shows. Here two shapes of it are recognised: rows of cells set
-apart by two spaces or more below a row of names, and lines that end in ``mean [low, high]``. All else stays text.
+The notebooks print plain text, which every front end shows. Here four shapes of it are recognised: rows of cells set
+apart by two spaces or more below a row of names; lines in which each number stands behind the same name; a row of marks
+before each statement, below numbers; and lines that end in ``mean [low, high]``. All else stays text.
 """
 
 import html
@@ -13,6 +14,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 INTERVAL = re.compile(r"([+-]\d+\.\d+) \[([+-]\d+\.\d+), ([+-]\d+\.\d+)\]")
 NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?\s?%?(?: to [+-]?\d+(?:\.\d+)?\s?%?)?")
 NAMES = {"pr auc": "PR-AUC", "ece": "ECE", "brier": "Brier score", "nll": "NLL", "f1": "F1"}
+MARKS = "✓✗·"
 WIDTH, HEIGHT = 150, 16
 
 
@@ -47,11 +49,38 @@ def grid(lines):
     return (used, rows) if len(rows) > 2 else None
 
 
+def labelled(lines):
+    """As ``grid``, of lines that repeat the names: a name, then (name of a number, number) as often as one likes."""
+    rows = []
+    for line in lines:
+        name, *rest = cells(line)
+        names, numbers = [cell.rstrip(":") for cell in rest[::2]], rest[1::2]
+        rows = rows or [["", *names]]
+        if not rest or rows[0][1:] != names or len(names) != len(numbers) or not all(map(NUMBER.fullmatch, numbers)):
+            break
+        rows.append([name, *numbers])
+    return (len(rows) - 1, rows) if len(rows) > 3 else None
+
+
+def board(lines):
+    """As ``grid``, of a line such as ``versions 1 2 3`` and lines of so many marks with a statement behind them."""
+    name, *columns = lines[0].split()
+    if not columns or not all(map(str.isdigit, columns)):
+        return None
+    rows = [[name, *columns]]
+    for line in lines[1:]:
+        *marks, statement = line.split(maxsplit=len(columns))
+        if len(marks) != len(columns) or not set(marks) <= set(MARKS):
+            break
+        rows.append([statement, *marks])
+    return (len(rows), rows) if len(rows) > 2 else None
+
+
 def grid_table(rows):
     head = "".join(f"<th scope=col>{words(cell)}</th>" if cell else "<td></td>" for cell in rows[0])
     body = ""
     for name, *values in rows[1:]:
-        numbers = "".join(f"<td>{html.escape(value)}</td>" for value in values)
+        numbers = "".join(f"<td{' class=mark' * (value in MARKS)}>{html.escape(value)}</td>" for value in values)
         body += f"<tr><th scope=row>{html.escape(name)}</th>{numbers}</tr>"
     return f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
 
@@ -135,7 +164,7 @@ def parts(text):
     lines, pieces, plain = text.rstrip("\n").split("\n"), [], []
     at = 0
     while at < len(lines):
-        found, table = grid(lines[at:]), grid_table
+        found, table = grid(lines[at:]) or labelled(lines[at:]) or (lines[at].strip() and board(lines[at:])), grid_table
         if not found:
             found, table = differences(lines[at:]), difference_table
         if not found:

@@ -1,4 +1,4 @@
-// The museum's wall: a filter by words, symptom and room, and exhibits that open in place, each with its address.
+// The museum's wall: a filter by words, symptom, check and room, and exhibits that open in place, each with its address.
 // Without it the frames are links to the exhibits further down the page.
 (() => {
   const wall = document.querySelector(".gallery-wall");
@@ -22,28 +22,42 @@
     ["reduction='none' has an odd shape", /none_has_the_targets_shape/],
     ["the value is right, the gradient is not", /gradient_is_the_slope|gradient_is_full/],
   ];
+  // What one could have tried -> those of the checks that do it.
+  const CHECKS = [
+    ["any check", /(?:)/],
+    ["γ = 0 against cross-entropy", /gamma_zero_is_cross_entropy/],
+    ["three numbers by hand", /gives_the_golden_numbers/],
+    ["the gradient against its formula", /gradient_has_the_closed_form|gradient_is_the_slope/],
+    ["one class's weight, doubled", /alpha_scales_its_class/],
+    ["huge logits, γ below 1, half precision", /is_finite_/],
+    ["reduction='none'", /none_has_the_targets_shape/],
+    ["the batch, written twice", /doubled_batch_keeps_the_mean/],
+    ["labels to ignore", /ignored_rows_are_dropped/],
+    ["the same call again", /is_stateless|inputs_are_unchanged|modes_change_nothing/],
+  ];
   const rooms = [...wall.querySelectorAll(".gallery")].map((gallery) => [gallery.previousElementSibling.firstChild.textContent.trim(), gallery]);
   const field = (words, control) => make("label", {}, `${words} `, control);
   const input = make("input", { type: "search", autocomplete: "off" });
-  const symptom = make("select", {}, ...SYMPTOMS.map(([words], k) => make("option", { value: k }, words)));
+  const choose = (from) => make("select", {}, ...from.map(([words], k) => make("option", { value: k }, words)));
+  const symptom = choose(SYMPTOMS), check = choose(CHECKS);
   const room = make("select", {}, make("option", { value: "" }, "every room"), ...rooms.map(([name], k) => make("option", { value: k }, name)));
   const count = make("p", { className: "wall-count" });
   count.setAttribute("role", "status");
   const box = make("div", { className: "wall-filter" });
-  box.append(field("Find a bug by a symptom, a piece of code, or the check that finds it", input), field("What you see", symptom), field("Room", room), count);
+  box.append(field("Find a bug by a symptom, a piece of code, or the check that finds it", input), field("What you see", symptom), field("What finds it", check), field("Room", room), count);
 
   function filter() {
     const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const [, checks] = SYMPTOMS[symptom.value];
+    const wanted = [SYMPTOMS[symptom.value][1], CHECKS[check.value][1]];
     for (const frame of frames) {
       const here = room.value === "" || frame.parentElement === rooms[room.value][1];
-      frame.hidden = !(here && checks.test(frame.dataset.words) && words.every((word) => frame.dataset.words.includes(word)));
+      frame.hidden = !(here && wanted.every((checks) => checks.test(frame.dataset.words)) && words.every((word) => frame.dataset.words.includes(word)));
     }
     for (const [, gallery] of rooms) gallery.hidden = gallery.previousElementSibling.hidden = ![...gallery.querySelectorAll("a")].some((frame) => !frame.hidden);
     const left = frames.filter((frame) => !frame.hidden).length;
     count.textContent = left < frames.length ? `${left} of ${frames.length} bugs` : `${frames.length} bugs`;
   }
-  for (const control of [input, symptom, room]) control.addEventListener("input", filter);
+  for (const control of [input, symptom, check, room]) control.addEventListener("input", filter);
 
   // One exhibit, copied from its room: from its heading to the next exhibit.
   const card = make("section", { className: "exhibit-card", hidden: true, tabIndex: -1 });

@@ -76,6 +76,8 @@ def test_the_point_can_be_dragged_along_the_curve(open_page, page):
 def test_every_button_and_choice_does_something(open_page, page):
     """Each preset, suspect, radio button and checkbox, pressed while it is off, changes the view and is on."""
     opened = open_page(page, reduced_motion="reduce")
+    for folded in opened.page.locator(".live-more summary").all():
+        folded.click()
     for view in opened.page.locator(".live-view").all():
         for control in view.locator("button[aria-pressed], input:is([type=radio], [type=checkbox])").all():
             if is_on(control):

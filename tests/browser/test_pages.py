@@ -119,6 +119,11 @@ def test_the_wall_of_bugs_can_be_searched(open_page):
     opened.page.get_by_label("What you see").select_option(label="NaN or infinity, after a while")
     opened.page.get_by_label("Room").select_option(index=4)
     assert 0 < opened.page.locator(".gallery a:visible").count() < len(seen) + 10
+    opened.page.get_by_label("Room").select_option(index=0)
+    opened.page.get_by_label("What you see").select_option(index=0)
+    for check in opened.page.get_by_label("What finds it").locator("option").all()[1:]:  # none finds nothing
+        opened.page.get_by_label("What finds it").select_option(label=check.text_content())
+        assert 0 < opened.page.locator(".gallery a:visible").count() < everything / 2, check.text_content()
 
 
 def test_all_code_is_shown_by_one_switch_that_the_book_remembers(open_page):
@@ -166,7 +171,8 @@ def test_keyboard_alone_on_the_narrowest_phone(open_page, page):
     for view in opened.page.locator(".live-view").all():
         controls = view.evaluate("""(view) => {
           const radios = new Set();
-          const all = [...view.querySelectorAll('input, button')];
+          for (const folded of view.querySelectorAll('details')) folded.open = true;
+          const all = [...view.querySelectorAll('input, button, summary')];
           const reached = all.filter((node) => node.type !== 'radio' || node.checked);
           window.order = reached;
           return reached.length;
@@ -217,6 +223,8 @@ def test_state_lives_in_the_address(open_page, page):
     for number, view in enumerate(opened.page.locator(".live-view").all()):
         for slider in view.locator("input[type=range]").all():
             slider.press("PageDown")
+        for folded in view.locator(".live-more summary").all():
+            folded.click()
         for choice in view.locator("input:is([type=radio], [type=checkbox])").all():
             choice.check()
         seen = view.locator(".live-drawing").inner_html(), view.locator(".live-sentence").text_content()
