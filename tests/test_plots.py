@@ -107,7 +107,7 @@ def pale(colors):
 
 def test_each_colour_can_be_seen_on_white():
     assert pale([*plots.COLORS.values(), *(style["color"] for style in plots.GAMMAS.values())]) == set()
-    (ax,) = plots.loss_curves([0.2, 0.8], dict.fromkeys("abcde", [1, 2])).axes
+    (ax,) = plots.loss_curves([0.2, 0.8], {name: [1, 2] for name in "abcde"}).axes
     assert pale(map(mcolors.to_hex, (line.get_color() for line in ax.lines))) == set()
     assert pale(["#56B4E9", "#0072B2"]) == {"#56B4E9"}  # Okabe and Ito's own sky blue
 
