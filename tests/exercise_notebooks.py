@@ -18,7 +18,14 @@ ROOT = Path(__file__).parent.parent
 MASTERS = sorted((ROOT / "notebooks" / "masters").glob("*.ipynb"))
 STUDENTS = sorted((ROOT / "notebooks" / "exercises").glob("*.ipynb"))
 SLUGS = [path.stem for path in MASTERS]
-MASTER, STUDENT = ({path.stem: path for path in paths} for paths in (MASTERS, STUDENTS))
+
+
+class Notebooks(dict):
+    def __missing__(self, slug):
+        raise FileNotFoundError(f"notebooks/exercises has no {slug}.ipynb: run make editions")
+
+
+MASTER, STUDENT = (Notebooks({path.stem: path for path in paths}) for paths in (MASTERS, STUDENTS))
 
 
 def code_cells(path):

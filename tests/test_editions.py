@@ -75,7 +75,7 @@ def test_verify_fails_on_any_difference(tmp_path):
 
 
 def test_one_master_becomes_a_notebook_without_and_a_zip_with_the_tests(made):
-    assert (made / "s" / MASTERS[0].name).read_text() == STUDENTS[0].read_text()
+    assert (made / "s" / MASTERS[0].name).read_text() == STUDENTS[0].read_text(), "make editions"
     with zipfile.ZipFile(made / "z" / f"{MASTERS[0].stem}.zip") as archive:
         names = set(archive.namelist())
         assert {f"tests/{part}.py" for part in ("predict", "expose", "fix")} | {"run_autograder", "setup.sh"} <= names

@@ -258,7 +258,9 @@ def test_code_that_was_edited_in_place_is_recognised():
     for slug in SLUGS:
         exercise = variables(MASTER[slug])["exercise"]
         line = f'"{slug}": {behaviour(exercise.loss, exercise.binary)},'
-        assert not exercise.edited, f"enter it in ORIGINALS, focal_lib/exercises/originals.py: {line}"
+        assert slug in ORIGINALS and not exercise.edited, (
+            f"enter it in ORIGINALS, focal_lib/exercises/originals.py: {line}"
+        )
     edited = Exercise("01_one_number", textbook, A="is_shift_invariant")
     for feedback in (edited.check_predict("A"), edited.check_expose("none"), edited.check_fix(textbook)):
         assert not feedback.ok and "textbook is not the original any more" in feedback.text

@@ -462,7 +462,7 @@ def test_progress_survives_a_restart_and_stays_in_the_folder(tmp_path, monkeypat
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(here)
     exercise = solved["exercise"]
-    assert "predict ○, expose ○, fix ○. 0 of 16 found." in repr(exercise.progress())
+    assert f"predict ○, expose ○, fix ○. 0 of {TOTAL} found." in repr(exercise.progress())
     assert not list(here.iterdir())
     for part in ("fix", "expose"):
         assert getattr(exercise, part)(answers(solved)[part]).ok
@@ -475,8 +475,8 @@ def test_progress_survives_a_restart_and_stays_in_the_folder(tmp_path, monkeypat
         "exercise.predict('none'); print(exercise.progress())"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8")
-    assert "predict ○, expose ✓, fix ✓. 0 of 16 found." in out.stdout
-    assert "predict ✓, expose ✓, fix ✓. 1 of 16 found." in out.stdout
+    assert f"predict ○, expose ✓, fix ✓. 0 of {TOTAL} found." in out.stdout
+    assert f"predict ✓, expose ✓, fix ✓. 1 of {TOTAL} found." in out.stdout
     assert [path.name for path in here.iterdir()] == [PROGRESS_FILE] and not list(home.iterdir())
 
 
@@ -500,7 +500,7 @@ def test_a_folder_that_cannot_be_written_does_not_stop_the_feedback(tmp_path, mo
 def test_all_found(tmp_path, monkeypatch, solved):
     monkeypatch.chdir(tmp_path)
     (tmp_path / PROGRESS_FILE).write_text(json.dumps({slug: list(PARTS) for slug in SLUGS}))
-    assert solved["exercise"].progress().ok and "16 of 16 found" in repr(solved["exercise"].progress())
+    assert solved["exercise"].progress().ok and f"{TOTAL} of {TOTAL} found" in repr(solved["exercise"].progress())
 
 
 def test_feedback_shows_its_verdict():
