@@ -1,6 +1,7 @@
 """The house: who needs what, how long a file may be, and that each number of things in prose is the number there is."""
 
 import ast
+import inspect
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from exercise_notebooks import MASTERS
 
+import focal_lib
 from focal_lib.bugs import CATALOGUE
 from focal_lib.diagnosis.properties import PROPERTIES
 
@@ -114,6 +116,16 @@ def test_a_public_name_means_one_thing():
     sources = {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in LIBRARY}
     found = two_meanings(sources)
     assert set(found) == SHARED, "rename one of them, or say in SHARED why the two are one thing"
+
+
+@pytest.mark.parametrize("name", focal_lib.__all__)
+def test_what_everybody_calls_says_all_it_takes_what_it_raises_and_where_it_is_explained(name):
+    thing = getattr(focal_lib, name)
+    text = thing.__doc__
+    assert [p for p in inspect.signature(thing).parameters if inspect.isfunction(thing) and p not in text] == []
+    for word in ("Args:", "Raises:", "chapter") if inspect.isfunction(thing) else ():
+        assert word in text, f"the docstring of {name} has no {word}"
+    assert inspect.isfunction(thing) or "focal_loss" in text or "Attributes:" in text
 
 
 def test_a_name_with_two_meanings_is_found():

@@ -143,6 +143,12 @@ def assert_focal_loss(loss, level="wrong", **options):
         loss, options: as for :func:`diagnose`.
         level: from which level a broken promise fails: ``"wrong"``, ``"fragile"`` too, or ``"manners"`` too. Another
             loss, and one that could not be tested, fail at each level.
+
+    Raises:
+        AssertionError: the loss is worse than allowed.
+        TypeError, ValueError: ``loss`` is not callable; there is no such level.
+
+    Explained in chapter 07.
     """
     check_choice(level, LEVELS, "level")
     diagnosis = diagnose(loss, **options)

@@ -31,6 +31,12 @@ def through(value_and_gradient):
     Args:
         value_and_gradient: takes logits ``(N, C)`` and labels ``(N)`` as numpy arrays and returns the loss, one number,
             and its gradient by the logits, both as numbers or arrays. ``jax.value_and_grad(loss)`` is one.
+
+    Returns:
+        A function of logits and labels, tensors on the CPU, whose value and gradient come from there.
+        It raises what that raises.
+
+    Explained in chapter 07.
     """
 
     def loss(input, target):
