@@ -3,6 +3,7 @@
 import pytest
 from engines import PlaywrightPage, WebKitPage, program, served_site, webkit_driver
 from playwright.sync_api import sync_playwright
+from windows import Windows
 
 
 @pytest.fixture(scope="session")
@@ -24,22 +25,29 @@ def site():
         yield address
 
 
+@pytest.fixture(scope="session")
+def windows(chromium, site):
+    """The windows of Chromium that wait for the next test: a new one costs more than a page in it."""
+    found = Windows(chromium, site)
+    yield found
+    found.close()
+
+
 @pytest.fixture
-def open_page(chromium, site):
+def open_page(windows):
     """open_page(page, hash, **context options) -> PlaywrightPage on which every live view is awake."""
-    contexts = []
+    taken = []
 
     def open_page(page, fragment="", prepare=None, **options):
-        contexts.append(chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options}))
-        opened = PlaywrightPage(contexts[-1])
+        taken.append(windows.take(**options))
         if prepare:
-            prepare(opened.page)
-        opened.open(f"{site}/{page}.html{fragment}")
-        return opened
+            prepare(taken[-1].page)
+        taken[-1].open(f"{windows.site}/{page}.html{fragment}")
+        return taken[-1]
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for opened in taken:
+        windows.give_back(opened)
 
 
 @pytest.fixture(scope="session")

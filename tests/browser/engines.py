@@ -1,6 +1,7 @@
 """The browsers of this machine, and the built site served to them."""
 
 import contextlib
+import functools
 import gzip
 import http.server
 import os
@@ -80,6 +81,17 @@ CLUMSY = b"""<script>
 </script></head>"""
 
 
+@functools.cache
+def _body(path, change, packed):
+    """What is sent for a file, compressed once for all who ask."""
+    body = path.read_bytes()
+    if change == "bare":
+        body = OURS.sub("", body.decode()).encode()
+    if change == "clumsy":
+        body = body.replace(b"</head>", CLUMSY)
+    return gzip.compress(body, 6) if packed else body
+
+
 class _Handler(http.server.SimpleHTTPRequestHandler):
     """The site as a static host would send it: compressed, and silent; ?bare and ?clumsy change a page."""
 
@@ -89,16 +101,15 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         path = Path(self.translate_path(self.path))
         if not path.is_file():
             return self.send_error(404)
-        body, kind = path.read_bytes(), self.guess_type(str(path))
-        if self.path.endswith("?bare"):
-            body = OURS.sub("", body.decode()).encode()
-        if self.path.endswith("?clumsy"):
-            body = body.replace(b"</head>", CLUMSY)
+        kind = self.guess_type(str(path))
+        packed = kind.startswith("text/") or "javascript" in kind
+        body = _body(path, self.path.rpartition("?")[2], packed)
         self.send_response(200)
         self.send_header("Content-Type", kind)
-        if kind.startswith("text/") or "javascript" in kind:
-            body = gzip.compress(body, 6)
+        if packed:
             self.send_header("Content-Encoding", "gzip")
+        if "/_static/" in self.path:
+            self.send_header("Cache-Control", "max-age=600")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         with contextlib.suppress(ConnectionError):  # the browser closed the page meanwhile

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from engines import CONTRAST, PlaywrightPage, built, live_pages, pages, until
+from engines import CONTRAST, built, live_pages, pages, until
 
 DARK = "return document.documentElement.dataset.theme === 'dark' && document.getAnimations().length === 0"
 PHONE = {"width": 390, "height": 844}
@@ -44,24 +44,44 @@ axe.configure({ rules: [{ id: 'color-contrast', selector: ':not([data-seen])' }]
 """
 
 
+# What a page shows but for its colours: its elements with their attributes, words, places and whether they are seen.
+SHAPE = """
+const round = (numbers) => numbers.map((number) => number.toFixed(1));
+const parts = [...document.body.querySelectorAll('*')].map((node) => {
+  const { x, y, width, height } = node.getBoundingClientRect();
+  const attributes = [...node.attributes].filter(({ name }) => !['style', 'data-seen'].includes(name));
+  return [node.tagName, ...attributes.map(({ name, value }) => name + value), node.scrollWidth, node.scrollHeight,
+          node.checkVisibility({ checkVisibilityCSS: true, checkOpacity: true }), ...round([x, y, width, height])];
+});
+const before = window.shape;
+window.shape = JSON.stringify([parts, document.body.textContent]);
+return before === window.shape;
+"""
+COLOURS = ["color-contrast", "link-in-text-block"]
+
+
 def violations(opened):
-    """What axe-core finds on a page as it is now: (rule, start of the element)."""
+    """What axe-core finds on a page as it is now: (rule, start of the element).
+
+    Where it looked before and nothing but colours has changed since, only the rules for colours can find more.
+    """
     if opened.run("return typeof axe") == "undefined":
         opened.page.evaluate(Axe().axe_script)
+    only = {"runOnly": {"type": "rule", "values": COLOURS}} if opened.run(SHAPE) else {}
     opened.run(THREE_OF_EACH_LOOK)
-    found = opened.page.evaluate("axe.run({ resultTypes: ['violations'] }).then((results) => results.violations)")
+    run = "(only) => axe.run({ resultTypes: ['violations'], ...only }).then((results) => results.violations)"
+    found = opened.page.evaluate(run, only)
     return [(violation["id"], node["html"][:200]) for violation in found for node in violation["nodes"]]
 
 
 @pytest.mark.parametrize("page", pages())
-def test_page_is_accessible_and_quiet(chromium, site, page):
+def test_page_is_accessible_and_quiet(windows, page):
     """On a phone and on a desk, by day and by night; once from a server and once from a file.
 
     Each width is a visit of its own, because the theme decides while a page loads which boxes scroll.
     """
-    for address, width in ((f"{site}/{page}.html", 390), (built(page).as_uri(), 1280)):
-        context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme="light")
-        opened = PlaywrightPage(context)
+    for address, width in ((f"{windows.site}/{page}.html", 390), (built(page).as_uri(), 1280)):
+        opened = windows.take(viewport={"width": width, "height": 900}, color_scheme="light")
         opened.open(address)
         assert opened.run("return [...document.querySelectorAll('.live-view')].every((v) => v.dataset.live === 'yes')")
         assert opened.troubles == []  # asked before axe runs: it looks for style sheets of its own
@@ -70,7 +90,7 @@ def test_page_is_accessible_and_quiet(chromium, site, page):
         # The theme changes a moment later, and buttons fade to their new colour.
         until(functools.partial(opened.run, DARK), pause=opened.page.wait_for_timeout)
         assert violations(opened) == [], ("dark", width)
-        context.close()
+        windows.give_back(opened)
 
 
 def test_axe_finds_what_it_should(open_page):
@@ -85,6 +105,28 @@ def test_axe_finds_what_it_should(open_page):
     found = violations(opened)
     assert "label" in dict(found)
     assert {html[:3] for rule, html in found if rule == "color-contrast"} >= {"<p ", "<sp"}
+
+
+def test_axe_looks_again_at_what_only_the_night_shows(open_page):
+    """And, where nothing but colours change, at colours: a picture without words, then words in grey on grey."""
+    opened = open_page("book/glossary", color_scheme="light")
+    assert violations(opened) == []
+    dark = "return document.documentElement.dataset.theme === 'dark'"
+    for rule, hurt in (
+        ("color-contrast", "article p { color: #777 !important; background: #888 !important }"),
+        ("image-alt", "article > img { display: block !important }"),
+    ):
+        opened.page.emulate_media(color_scheme="light")
+        until(lambda: not opened.run(dark), pause=opened.page.wait_for_timeout)
+        opened.run("document.querySelector('article').prepend(document.createElement('img'))")
+        style = "article > img { display: none; width: 9px; height: 9px }"
+        style += f" @media (prefers-color-scheme: dark) {{ {hurt} }}"
+        opened.run("document.head.appendChild(document.createElement('style')).textContent = argument", style)
+        assert violations(opened) == []
+        opened.page.emulate_media(color_scheme="dark")
+        until(lambda: opened.run(dark), pause=opened.page.wait_for_timeout)
+        assert {found for found, _ in violations(opened)} == {rule}
+        opened.run("document.querySelectorAll('article > img, head > style:last-child').forEach((one) => one.remove())")
 
 
 @pytest.mark.parametrize("page", ["notebooks/09_detection", "book/speed"])
