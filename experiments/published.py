@@ -51,13 +51,13 @@ PUBLISHED = [
         "keras",
         "CategoricalFocalCrossentropy (torch backend)",
         peers.keras,
-        "Clips p_t at 1e-7, as Keras clips probabilities: the worst mistakes get no gradient. Values are exact.",
+        "Clips p_t at 1e-7, as Keras clips probabilities: the worst mistakes get no gradient. Up to there it is exact.",
     ),
     (
         "focal-loss-torch",
         "FocalLoss",
         peers.focal_loss_torch,
-        "Takes probabilities, so what softmax has rounded away is lost before it starts. Values are exact.",
+        "Takes probabilities, so what softmax has rounded away is lost before it starts. Up to there it is exact.",
     ),
     (
         "pytorch-toolbelt",

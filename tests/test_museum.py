@@ -8,8 +8,10 @@ from bs4 import BeautifulSoup
 from focal_lib import FocalLoss
 from focal_lib.bugs import CATALOGUE
 from focal_lib.diagnosis.properties import PROPERTIES
+from focal_lib.lab.data import load_example
 from focal_lib.lab.museum import Push, _push, found_by, plaque, story, table, trained, wall, who_finds_what
 from focal_lib.lab.stored_runs import stored_scores
+from focal_lib.lab.training import train
 
 
 @pytest.mark.parametrize("id", CATALOGUE)
@@ -108,3 +110,18 @@ def test_the_bars_count_what_was_found():
     plt.close(figure)
     rows = who_finds_what(found)
     assert all(f"(#{id}) | {', '.join(names)} |" in rows for id, names in found.items())
+
+
+def test_the_logarithm_of_the_cross_entropy_goes_the_wrong_way_everywhere():
+    ce = torch.linspace(0.001, 20, 9999, dtype=torch.float64, requires_grad=True)
+    logits = torch.stack([-torch.log(torch.expm1(ce)), torch.zeros_like(ce)], 1)  # so that -log p_t is ce
+    loss = CATALOGUE["log_of_cross_entropy"].loss(logits, torch.zeros(len(ce), dtype=torch.long), reduction="sum")
+    (slope,) = torch.autograd.grad(loss, ce)
+    assert slope.max() < 1e-9
+
+
+def test_at_gamma_one_half_a_hundred_epochs_do_not_poison_the_network():
+    """ "With γ = 0.5 as well": no example is certain enough yet."""
+    example = load_example()
+    run = train(CATALOGUE["nan_below_gamma_one"].build(gamma=0.5), example, device="cpu")
+    assert all(parameter.isfinite().all() for parameter in run.model.parameters())

@@ -36,7 +36,7 @@ def ignored_rows_as_class_zero(input, target, gamma=2.0, ignore_index=-100, redu
     exposed_by="inputs_are_unchanged",
     title="The caller's labels are overwritten",
     source="the same line in PaddleSeg's dice loss, and in ports of it",
-    symptom="From the second epoch on, ignored targets have turned into class 0.",
+    symptom="Where the same labels come again, ignored targets have turned into class 0.",
     hides="The first value is right: the damage is in the caller's tensor.",
     fix="target.where(kept, 0) makes a new tensor.",
     batched=False,

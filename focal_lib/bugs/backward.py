@@ -32,7 +32,7 @@ class DeafToUpstream(torch.autograd.Function):
     exposed_by="scales_with_what_follows",
     title="What follows the loss is ignored",
     source="chainer/chainer#1175 (2016), SeanNaren/warp-ctc#170, pytorch/pytorch#21961 (2019)",
-    symptom="A weight in front of the loss, a second loss or gradient scaling changes nothing.",
+    symptom="A weight in front of the loss or gradient scaling changes nothing: beside others it always counts once.",
     hides="loss.backward() alone hands over a 1.",
     fix="Multiply by the upstream gradient: grad * saved.",
     batched=False,

@@ -50,7 +50,7 @@ def weighted_mean_before_pt(input, target, alpha=None, gamma=2.0):
     exposed_by="alpha_scales_its_class",
     title="One alpha for all classes",
     source=f"{SOURCE_1}; zimenglan-sysu-512/Focal-Loss#8 (2017), kornia/kornia#2371 (2023)",
-    symptom="Changing alpha does not change the trained model.",
+    symptom="Changing alpha moves nothing between the classes.",
     hides=SCALE,
     fix="One weight per class, looked up by the target: alpha[target].",
 )
@@ -63,7 +63,7 @@ def scalar_alpha(input, target, alpha=0.25, gamma=2.0, reduction="mean"):
     exposed_by="none_has_the_targets_shape",
     title="Weights (N, 1) times losses (N,): an N×N table",
     source="Hsuxu/Loss_ToolBox-PyTorch#8 (2019)",
-    symptom="The weights do nothing; with images, 19600 GiB of memory are asked for.",
+    symptom="No class counts more than another; with the pixels of a batch as rows, 19600 GiB of memory are asked for.",
     hides="The mean of the table is mean(alpha) · mean(loss), a plausible number that falls.",
     fix="Keep the weights in the target's shape: alpha[target], no unsqueeze.",
 )

@@ -67,7 +67,7 @@ def product_instead_of_power(input, target, gamma=2.0, reduction="mean"):
     title="p_t where 1 - p_t was meant",
     source="yqyao/SSD_Pytorch#32 (2019)",
     symptom="What the model gets wrong hardly counts, or is pushed the wrong way; rare classes are given up.",
-    hides="The loss falls quickly, and accuracy on imbalanced data stays high. This one shows: recall collapses.",
+    hides="The loss falls quickly, and accuracy stays near the common class's share. This one shows: recall collapses.",
     fix="(1 - p_t) ** gamma.",
 )
 def easy_side_kept(input, target, gamma=2.0, reduction="mean"):
@@ -93,7 +93,7 @@ def log_p_taken_for_p(input, target, gamma=2.0, reduction="mean"):
     title="The logarithm of the cross-entropy",
     source="c0nn3r/RetinaNet#8 (2017)",
     symptom="Losses can be negative, where cross-entropy exceeds 1; wrong predictions are rewarded without limit.",
-    hides="Hardly: it is unrelated to focal loss. Early in training its slope can point the right way.",
+    hides="Hardly: it is unrelated to focal loss, and at gamma = 2 every step goes the wrong way.",
     fix="cross_entropy is -log p_t already: p_t = exp(-ce).",
 )
 def log_of_cross_entropy(input, target, gamma=2.0, reduction="mean"):

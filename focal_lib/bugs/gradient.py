@@ -52,7 +52,7 @@ def log_of_softmax(input, target, gamma=2.0, reduction="mean"):
     exposed_by="is_finite_in_half_precision",
     title="An epsilon that half precision rounds to 0",
     source="the epsilon that achaiah/pywick#53 (2022) asks about; its loss in half precision is shown here only",
-    symptom="Works in float32; inf or NaN under float16.",
+    symptom="Finite in float32; inf or NaN under float16.",
     hides="In float32 it only silences the worst mistakes.",
     fix="log_softmax needs no epsilon; compute the loss in float32.",
 )
@@ -108,7 +108,7 @@ class GradientOfProbability(torch.autograd.Function):
     exposed_by="gradient_is_the_slope",
     title="The gradient of p handed over as the logit's",
     source="lightgbm-org/LightGBM#2052 (2019), rahowa/catboost_focal_loss#2 (2023)",
-    symptom="A hand-written gradient trains, but slowly, and confident mistakes get enormous steps.",
+    symptom="A hand-written gradient pushes the true class only, and confident mistakes get enormous steps.",
     hides="Its sign is right.",
     fix="The chain rule: times p_t (onehot - p), or leave it to autograd.",
     batched=False,

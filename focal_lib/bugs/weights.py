@@ -106,7 +106,7 @@ class AlphaOverwritten(nn.Module):
     exposed_by="wrong_alpha_length_is_refused",
     title="A weight too many goes unnoticed",
     source=SOURCE_3,
-    symptom="After a class was dropped from the data, every weight belongs to its neighbour.",
+    symptom="After a class was dropped from the data, every class behind it has its neighbour's weight.",
     hides="Indexing by the target finds a number, only not the right one.",
     fix="Compare len(alpha) with input.shape[1].",
 )
