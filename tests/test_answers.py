@@ -3,6 +3,7 @@
 Chapter 10's answers are computed in test_rivals.py, beside the comparison they are about.
 """
 
+import math
 import re
 from functools import partial
 from pathlib import Path
@@ -231,7 +232,12 @@ def test_chapter_09():
     scenes = make_scenes(64, seed=0)
     half = torch.zeros_like(scenes.targets)  # logit 0: p = 0.5 everywhere
     losses = [dense_loss(half, scenes.targets, scenes.counted, alpha=None, gamma=gamma) for gamma in (0.0, 2.0)]
-    assert "0.25" in answers(9)[0] and (losses[1] / losses[0]).item() == pytest.approx(0.25)
+    assert (losses[1] / losses[0]).item() == pytest.approx(0.25)  # the question before: all of them by the same 1/4
+    background, object_ = -2031 * math.log(0.99), -math.log(0.01)
+    assert f"2 031 · {-math.log(0.99):.5f} = {background:.1f}, the object −log 0.01 = {object_:.1f}" in answers(9)[0]
+    assert answers(9)[0].strip().endswith(f"{background:.1f} of {background + object_:.1f}.")
+    assert f"Find the {100 * background / (background + object_):.1f} %" in last_cell(CHAPTERS[8])
+    assert (scenes.counted - scenes.targets).sum((1, 2, 3)).median() == 2031
     cells = scenes.counted.sum((1, 2, 3)) / scenes.targets.sum((1, 2, 3))
     assert cells.max() / cells.min() < 1.03  # for each object nearly the same number of answers
     assert answers(9)[2].startswith("0.75")

@@ -209,3 +209,31 @@ def test_faulty_losses_fall_too():
     assert make_claims.falling_runs() == 16
     flat = functools.partial(sweep, lambda input, target: 0 * input.sum(), range(2), epochs=3, progress=False)
     assert not (flat().losses[:, -1] < flat().losses[:, 0]).any()
+
+
+def best_boundary(gamma):
+    """Where the linear logit that minimises the exact expected loss says a half: 20 % N(2, 1), 80 % N(-1, 2)."""
+    x = torch.linspace(-15, 15, 6001, dtype=torch.float64)
+    mass = [0.2 * torch.exp(-((x - 2) ** 2) / 2), 0.4 * torch.exp(-((x + 1) ** 2) / 8)]
+    line = torch.nn.Linear(1, 1, dtype=torch.float64)
+    optimizer = torch.optim.LBFGS(line.parameters(), max_iter=500, tolerance_grad=1e-10, line_search_fn="strong_wolfe")
+
+    def closure():
+        optimizer.zero_grad()
+        z = line(x[:, None])[:, 0]
+        logits = torch.stack([torch.zeros_like(z), z], 1)
+        losses = [
+            focal_loss(logits, torch.full((len(x),), k), gamma=gamma, reduction="none") * mass[1 - k] for k in (0, 1)
+        ]
+        loss = sum(losses).mean()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return (-line.bias / line.weight).item()
+
+
+def test_gamma_moves_the_boundary_of_a_model_that_cannot_fit():
+    """The true log odds bend, the line cannot: so the claims page says "and a model that can fit them"."""
+    assert best_boundary(0.0) == pytest.approx(1.964, abs=0.01)
+    assert best_boundary(2.0) == pytest.approx(2.016, abs=0.01)

@@ -268,6 +268,23 @@ def test_without_network_the_switch_says_one_sentence(chapter, monkeypatch, caps
     )
 
 
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_weights_are_compared_on_two_small_networks_whatever_was_trained_before(chapter, notes, pretrained, capsys):
+    notebook = nbformat.read(ROOT / "notebooks" / "08_text.ipynb", as_version=4)
+    (cell,) = [cell.source for cell in notebook.cells if "def train_small(" in cell.source]
+    trained, few = [], SimpleNamespace(texts=notes.texts[:300], labels=notes.labels[:300])
+    scope = {
+        **{name: globals()[name] for name in ("torch", "F", "NoteClassifier", "encode", "scores", "predict")},
+        **{"small_bert": chapter["small_bert"], "train": few, "test": few, "alpha": torch.ones(4)},
+        **{"best_device": lambda: "cpu", "clear_output": lambda: None, "pretrained": pretrained},
+        **{"seen": "before", "held_out": "before", "pair": lambda name, metric, *both: both[0]},
+        "fine_tune": lambda model, criterion, *rest: trained.append(sum(p.numel() for p in model.parameters())),
+    }
+    exec(cell, scope)
+    assert len(trained) == 1 + pretrained and len(set(trained)) == 1  # weighted, and a plain one of its kind
+    assert ("before" in capsys.readouterr().out) == (not pretrained)
+
+
 def test_the_stored_runs_are_complete():
     runs = pd.read_csv(ROOT / "focal_lib" / "results" / "text.csv.gz")
     assert list(runs.columns) == protocol.COLUMNS
@@ -351,6 +368,16 @@ def test_the_ceiling_and_the_baseline(notes, runs):
     assert runs.loc["bag of words, balanced", "balanced_accuracy"].mean() == pytest.approx(0.70, abs=0.005)
 
 
+def test_where_a_vocabulary_in_pieces_saves_memory():
+    sizes = pd.read_csv(ROOT / "focal_lib" / "results" / "vocabulary.csv").set_index(["vocabulary", "tokens"])
+    whole, pieces = sizes["all at once, MiB"], sizes["in pieces, MiB"]
+    assert pieces[32000, 1024] < 1.1 * pieces[32000, 128] and pieces[1000, 1024] > 2 * pieces[1000, 128]
+    head = 32000 * 256 * 4 / 2**20  # the gradient of the head's own weights
+    assert head > 0.9 * pieces[32000, 1024]
+    for words in (1000, 32000):  # width 256: "many more tokens than the model has width"
+        assert whole[words, 1024] / pieces[words, 1024] > whole[words, 128] / pieces[words, 128]
+
+
 def test_what_the_chapter_says_of_its_own_trainings_holds_for_every_stored_one(notes):
     """The chapter trains these two where it is read, on a processor or a GPU that we do not know."""
     stored = pd.read_csv(ROOT / "focal_lib" / "results" / "text_seen.csv")
@@ -358,5 +385,8 @@ def test_what_the_chapter_says_of_its_own_trainings_holds_for_every_stored_one(n
     assert len(of) >= 5 and of.notna().all(axis=None)
     ceiling = pd.crosstab(pd.Series(notes.kinds), notes.labels.numpy(), normalize=True).max(axis=1).sum()
     assert (of["nll", "training", "accuracy"] > ceiling).all()  # "more accurate than anybody can be on new ones"
-    gain = of["weighted nll", "training", "balanced_accuracy"] - of["nll", "training", "balanced_accuracy"]
+    assert of["nll", "training", "accuracy"].max() < 0.95  # "has begun to" learn them by heart
+    weighted = of["weighted nll", "training", "balanced_accuracy"]
+    assert weighted.between(0.8, 0.95).all()  # "partly: better there than the 0.79 that is the most for new notes"
+    gain = weighted - of["nll", "training", "balanced_accuracy"]
     assert (gain > 0).all()  # "did raise balanced accuracy, on the notes that the network had seen"

@@ -43,8 +43,8 @@ HEAD = """\
 Here are the claims of three public texts on focal loss that we checked, in our words, with a verdict and the place that
 shows it; then the findings of the [paper](references.md).
 A difference reads "mean [95 % interval]", over pairs of the same seed: 200 pairs for the example of chapter 05, eight
-for the text of chapter 08 and ten for the images of chapter 09. The page is generated: `python tools/make_claims.py`
-computes each number anew, and a test compares.
+for the text of chapter 08 and ten for the images of chapter 09 (five where each loss has its own rate). The page is
+generated: `python tools/make_claims.py` computes each number anew, and a test compares.
 
 """
 

@@ -54,7 +54,8 @@ KEYS = ["data", "classes", "prevalence", "n", "overlap", "noise"]
 
 @dataclass(frozen=True)
 class Winner:
-    """``method`` has the best mean; ``level`` are those whose paired 95 % interval against it contains zero."""
+    """``method`` has the best mean, the first of ``METHODS`` if means are tied to the four stored digits; ``level`` are
+    those whose paired 95 % interval against it contains zero."""
 
     method: str
     level: tuple
@@ -145,6 +146,8 @@ def winner(score, *, task="2 classes", prevalence=0.05, problem="plain"):
 
 def wins(score, among=None):
     """How often each method is the winner by this score, a dict in the order of METHODS without zeros.
+
+    Wins with others level count as well; of a tie the first takes all, see :class:`Winner`.
 
     ``among`` is a list of (task, prevalence, problem); None takes all :func:`problems`.
     """
