@@ -95,6 +95,8 @@ class Adapter(Probing):
                     self.left[name] = parameter.default
             elif roles.get(name) in usual:
                 self.required[name] = usual[roles[name]]
+            elif name in NAMES["alpha"]:  # a number beside the class weights
+                self.required[name] = None
             elif roles.get(name) != "classes" and name.lower() in REQUIRED:
                 self.required[name] = REQUIRED[name.lower()]
         if isinstance(self.left.get("samples_per_cls"), (list, tuple)):

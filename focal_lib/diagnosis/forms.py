@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
 
+import torch
 import torch.nn.functional as F
 
 __all__ = ["FORMS", "NAMES", "Form", "column", "logit", "one_hot"]
@@ -62,6 +63,10 @@ def column(x):
     return logit(x)[:, None]
 
 
+def _one_more(x):
+    return torch.cat([x, x[:1]])[None]
+
+
 def _yes(t, x):
     return t.to(x.dtype)
 
@@ -89,6 +94,9 @@ FORMS = (  # the usual ones first
     Form("one probability (N, 1) for two classes", lambda x: column(x).sigmoid(), _yes_column, 2),
     MAPS,
     MAPS_LAST,
+    Form("sequences (N, T, C) only", lambda x: x[:, None], lambda t, x: t[:, None]),
+    Form("sequences (N, C, T) only", lambda x: x[:, :, None], lambda t, x: t[:, None]),
+    Form("sequences (N, T, C), each row for the next target", _one_more, lambda t, x: torch.cat([t[:1], t])[None]),
     Form("targets (N, 1)", target=lambda t, x: t[:, None]),
     Form("two classes only", classes=2),
     Form("an object with .logits", lambda x: SimpleNamespace(logits=x)),
