@@ -189,3 +189,127 @@ def test_a_table_of_classes_by_classes_does_not_fill_the_memory():
 
     assert "is_right_at_every_size" not in diagnose(with_eye).violations
     assert max(sizes) < 5000
+
+
+def uphill(preds, data, gamma=2.0):
+    gradient, second = one_margin(preds, data, alpha=0.5, gamma=gamma)
+    return -gradient, second
+
+
+def hollow(preds, data, gamma=2.0):
+    return one_margin(preds, data, gamma=gamma)[0], -np.ones_like(preds)
+
+
+def by_differences(y_true, y_pred, alpha=0.25, gamma=2.0):
+    """One that also runs on tensors, and whose first result is no loss."""
+
+    def loss(x):
+        p = 1 / (1 + np.exp(-x))
+        p_t = y_true * p + (1 - y_true) * (1 - p)
+        return -(alpha * y_true + (1 - alpha) * (1 - y_true)) * (1 - p_t) ** gamma * np.log(p_t)
+
+    h = 1e-4
+    up, here, down = loss(y_pred + h), loss(y_pred), loss(y_pred - h)
+    return (up - down) / (2 * h), (up - 2 * here + down) / h**2
+
+
+@pytest.mark.parametrize(
+    ("loss", "what"), [(uphill, "gradient has the wrong sign"), (hollow, "Hessian is not positive")]
+)
+def test_an_objective_that_climbs_is_faulty(loss, what):
+    diagnosis = diagnose(loss)
+    assert diagnosis.verdict == "faulty"
+    assert what in diagnosis.headline
+
+
+def test_an_objective_by_differences_is_right_and_its_hessian_too():
+    diagnosis = diagnose(by_differences)
+    assert diagnosis.verdict == "right"
+    assert "gamma 2, times [0.75, 0.25]" in diagnosis.conventions[0]
+    assert "Hessian is positive" not in diagnosis.conventions[0]
+
+
+def test_a_value_computed_in_numpy_could_not_be_tested():
+    def loss(y_pred, y_true):
+        p = np.exp(np.asarray(y_pred)) / np.exp(np.asarray(y_pred)).sum(1, keepdims=True)
+        p_t = p[np.arange(len(p)), np.asarray(y_true)]
+        return float((-((1 - p_t) ** 2) * np.log(p_t)).mean())
+
+    diagnosis = diagnose(loss)
+    assert diagnosis.verdict == "could not test"
+    assert "because it computes in numpy" in diagnosis.headline
+
+
+def next_token(model, inputs, return_outputs=False):
+    logits, labels = model(**inputs)["logits"], inputs["labels"]
+    ce = F.cross_entropy(logits[..., :-1, :].flatten(0, -2), labels[..., 1:].flatten(), reduction="none")
+    return ((1 - torch.exp(-ce)) ** 2 * ce).mean()
+
+
+def of_sequences(logits, labels, gamma=2.0):
+    if logits.dim() != 3:
+        raise ValueError("(N, T, C) expected")
+    ce = F.cross_entropy(logits.movedim(-1, 1), labels, reduction="none")
+    return ((1 - torch.exp(-ce)) ** gamma * ce).mean()
+
+
+def of_sequences_wrong(logits, labels, gamma=2.0):
+    if logits.dim() != 3:
+        raise ValueError("(N, T, C) expected")
+    ce = F.cross_entropy(logits.movedim(-1, 1), labels)
+    return (1 - torch.exp(-ce)) ** gamma * ce
+
+
+@pytest.mark.parametrize(
+    ("loss", "form"),
+    [(next_token, "sequences (N, T, C), each row for the next"), (of_sequences, "sequences (N, T, C) only")],
+)
+def test_losses_of_sequences_are_reached(loss, form):
+    diagnosis = diagnose(loss)
+    assert diagnosis.verdict in ("right", "fragile")
+    assert form in diagnosis.conventions[0]
+
+
+def test_a_wrong_loss_of_sequences_is_faulty():
+    assert diagnose(of_sequences_wrong).headline.startswith("of_sequences_wrong: faulty. One p_t for the whole batch")
+
+
+def weight_of_each_row(pred, target, weight=None, gamma=2.0, alpha=0.25, reduction="mean"):
+    """As in libraries for detectors: ``weight`` is no weight of classes."""
+    p = pred.sigmoid()
+    target = target.type_as(pred)
+    focus = (alpha * target + (1 - alpha) * (1 - target)) * ((1 - p) * target + p * (1 - target)) ** gamma
+    loss = F.binary_cross_entropy_with_logits(pred, target, reduction="none") * focus
+    loss = loss if weight is None else loss * weight.view(-1, 1)
+    return loss.mean() if reduction == "mean" else loss.sum() if reduction == "sum" else loss
+
+
+def of_probabilities(gamma=2.0, alpha=0.25):
+    """As in Keras: a closure, the paper's alpha, and a sum over all that an example has."""
+
+    def loss(y_true, y_pred):
+        y_pred = y_pred.clamp(1e-7, 1 - 1e-7)
+        p_t = torch.where(y_true == 1, y_pred, 1 - y_pred)
+        alpha_t = torch.where(y_true == 1, alpha * torch.ones_like(y_pred), 1 - alpha * torch.ones_like(y_pred))
+        return (-alpha_t * (1 - p_t) ** gamma * p_t.log()).reshape(len(p_t), -1).sum(1).mean()
+
+    return loss
+
+
+@pytest.mark.parametrize("loss", [weight_of_each_row, of_probabilities])
+def test_an_alpha_for_yes_against_no_is_found_beside_what_looks_like_weights(loss):
+    diagnosis = diagnose(loss)
+    assert diagnosis.verdict in ("right", "fragile")
+    assert any("two classes" in words for words in diagnosis.conventions)
+    assert "Its alpha is the weight of class 1, and 1 - alpha that of class 0." in diagnosis.conventions
+    assert "times the focal loss" not in str(diagnosis)
+
+
+def test_a_mean_over_images_is_a_remark():
+    def loss(x, y, gamma=2.0):
+        ce = F.cross_entropy(x, y, reduction="none")
+        return ((-torch.expm1(-ce.clamp_min(1e-30))) ** gamma * ce).reshape(len(x), -1).sum(1).mean()
+
+    diagnosis = diagnose(loss)
+    assert diagnosis.verdict == "right"
+    assert "adds up the pixels of an image" in diagnosis.violations["image_equals_its_rows"]

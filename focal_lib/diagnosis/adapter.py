@@ -75,11 +75,15 @@ class Adapter(Probing):
         self.build_names = {p.name for p in at_build}
         known = [p for p in at_call[2:] + at_build if p.name not in self.filled and p.kind not in (2, 4)]  # no *args
         self.parameters = {p.name: p for p in known}
+        self.of_rows = ()  # what looks like class weights by its name, and is one weight for each row
         self._name_roles()
 
     def _name_roles(self):
         """Which argument is alpha, which gamma and so on; what to pass for one without a default; what is left."""
-        taken = {ours: [name for name in theirs if name in self.parameters] for ours, theirs in NAMES.items()}
+        taken = {
+            ours: [n for n in theirs if n in self.parameters and n not in self.of_rows]
+            for ours, theirs in NAMES.items()
+        }
         self.names = {ours: names[0] for ours, names in taken.items() if names}
         if weights := [name for name in taken["alpha"] if "weight" in name]:
             self.names["alpha"] = weights[0]  # rather than a number named alpha beside them

@@ -16,7 +16,7 @@ from .adapter import Adapter, Stopped, Untestable
 from .cases import Violation, make_cases, numbers
 from .mistakes import mistake_in_the_weights, mistake_of
 from .properties import LEVELS, PROPERTIES, check
-from .reach import gradient_of_objective, hint, step_of
+from .reach import IN_NUMPY, gradient_of_objective, hint, step_of
 from .relatives import relative_of
 from .report import Diagnosis
 from .settings import hushed, kept
@@ -58,7 +58,7 @@ def diagnose(loss, *, gamma=None, seed=0, dtype=torch.float64, device=None):
     with _one_thread(), kept():
         try:
             adapter = _apart(Adapter, step_of(loss) or loss, gamma, dtype, device or _device_of(loss))
-            if adapter.error is not None and (found := gradient_of_objective(loss, adapter._quietly, gamma)):
+            if not adapter.fits and (found := gradient_of_objective(loss, adapter._quietly, gamma)):
                 return _of_objective(name, *found)
             results = _check_all(adapter, seed)
             violations = {name: result for name, result in results.items() if isinstance(result, Violation)}
@@ -115,17 +115,30 @@ def _names(adapter, violations, levels, suspects, gamma):
     return relative, [*mistake, follows]
 
 
-def _of_objective(name, words, example):
+def _of_objective(name, words, mistake):
     """The diagnosis of a function that returns a gradient and no loss."""
-    broken = {GRADIENT: example} if example else {}
+    broken = {GRADIENT: mistake[2]} if mistake else {}
+    found = {"violations": broken, "levels": dict.fromkeys(broken, "wrong"), "conventions": [f"It is {words}."]}
     untested = {other: "it returns no loss" for other in PROPERTIES if other != GRADIENT}
-    levels = dict.fromkeys(broken, "wrong")
-    return Diagnosis(name, violations=broken, levels=levels, conventions=[f"It is {words}."], untested=untested)
+    return Diagnosis(name, **found, mistake=[*mistake, [GRADIENT]] if mistake else [], untested=untested)
+
+
+def _computes_outside(adapter):
+    """Whether it turns logits into numpy's arrays, and so returns a number without a graph."""
+    input, target = adapter._batch()
+    try:
+        value = adapter.criterion(input.shape[1])(input, target)
+        adapter.criterion(input.shape[1])(input.requires_grad_(), target)
+    except Exception as error:
+        return not isinstance(value, torch.Tensor) and "numpy()" in str(error)
+    return False
 
 
 def _no_verdict(loss, name, adapter, levels, suspects, untested):
     """Why nothing can be said of a loss, and the lines that would make it work; None if something can."""
     if adapter.error is None:
+        if _apart(_computes_outside, adapter):
+            return f"it {IN_NUMPY}"
         missing = [untested[core] for core in CORE if core in untested]
         remarks = {"manners"}.issuperset(levels.values())
         return f"{missing[0]}. {hint(loss, name, '')}" if missing and remarks else None
@@ -204,7 +217,7 @@ def _conventions(adapter, violations):
         found.append("It takes label maps with the classes last, (N, H, W, C).")
     if adapter.weights_inside is not None:
         found.append(f"It weights the classes inside, by {numbers(adapter.weights_inside, 4)}.")
-    if adapter.factor != 1:
+    if adapter.factor != 1 and not (adapter.balances and round(adapter.factor, 6) == 0.5):  # that is alpha's
         found.append(
             f"It is {adapter.factor:.4g} times the focal loss. A factor is a learning rate; here it is divided out."
         )

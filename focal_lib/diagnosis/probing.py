@@ -37,13 +37,17 @@ class Probing:
 
     def _find_form(self, forms):
         """Take the first form that fits; else the first in which the loss runs; else the first, with its error."""
-        first, ran, blind, names, left = None, None, False, self.names, self.left
+        first, ran, blind, of_rows, names, left = None, None, False, (), self.names, self.left
         for form in forms:
             self.names, self.left = names, left
             of_two = blind or (ran and ran["form"].target is one_hot and form.input is not PLAIN.input)
             if ran and form.classes and not of_two:
                 continue  # it takes any number of classes: that it may be right for two is beside the point
             self._probe(form)
+            if self.of_rows and not of_rows:
+                self._name_roles()
+                names, left, of_rows = self.names, self.left, self.of_rows
+                self._probe(form)
             found = dict(vars(self))
             first = first or found
             if self.error is None:
@@ -137,6 +141,7 @@ class Probing:
                 return
             if self.alpha_form == "tensor" and self._weights_rows(input, target):
                 name = self.names.pop("alpha")
+                self.of_rows = (name,)
                 self.left[name] = self.parameters[name].default
                 self._list_roles()
                 return
@@ -226,6 +231,10 @@ class Probing:
                 self.form = replace(self.form, words=self.form.words or f"{c} classes only", classes=c)
             elif not _close(_weights_in(other, self.gammas[0]), weights[:1]):
                 return
+        one = self.unweighted(c) if self.alpha_is_numeric and "alpha" in self.settable else None
+        twice = None if one is None else self._unless_refused(c, alpha=2 * one)
+        if twice is not None and not _close(twice / values, twice[:1, :1] / values[:1, :1]):
+            return  # an alpha for yes against no is no weight of a class
         self.fits = True
         if all_same:
             if not _close(weights, self.tensor([1.0])):

@@ -10,7 +10,7 @@ from .adapter import parameters_of
 from .cases import IN_A_PAGE, numbers
 from .forms import NAMES
 
-__all__ = ["gradient_of_objective", "hint", "step_of", "through"]
+__all__ = ["IN_NUMPY", "gradient_of_objective", "hint", "step_of", "through"]
 
 
 class _Outside(torch.autograd.Function):
@@ -62,7 +62,7 @@ def hint(loss, name, error):
     space = next((place.__globals__ for place in places if hasattr(place, "__globals__")), {})
     used = {value.__name__.split(".")[0] for value in space.values() if isinstance(value, types.ModuleType)}
     if "numpy" in used and not used & set(LINES):
-        return "It computes in numpy, and no gradient flows through that: write it in torch to train with it"
+        return f"It {IN_NUMPY}"
     framework = next((framework for framework in LINES if framework in used), "torch")
     return f"An adapter says how to call it: {LINES[framework].format(name=name)}"
 
@@ -83,6 +83,10 @@ def step_of(module):
     return lambda input, target: module.training_step((input, target), 0)
 
 
+IN_NUMPY = (
+    "computes in numpy, and no gradient flows through that: write it in torch to train with it, or hand over its "
+    "gradient too, diagnose(focal_lib.diagnosis.through(value_and_gradient))"
+)
 OBJECTIVE = "an objective for a booster: it returns (gradient, Hessian)"
 
 
@@ -108,11 +112,20 @@ def _of_two(gradient):
     return gradient.reshape(-1)[:, None] * [[-1.0, 1.0]]
 
 
-def gradient_of_objective(loss, call, gamma=None):
-    """What is wrong with the gradient of an objective that returns (gradient, Hessian) in numpy.
+def _wrong_hessian(second, right):
+    """What is wrong with an objective's second derivatives ``(N)``; None if nothing is, or little."""
+    if torch.allclose(-second, right, rtol=1e-2, atol=1e-3):
+        return "Its Hessian has the wrong sign"
+    if not second.isfinite().all() or not (second > 0).any() or ((second <= 0) & (right > 1e-3)).any():
+        return "Its Hessian is not positive where the loss is convex"
+    return None
 
-    ``call(loss, ...)`` calls it. Returns None if ``loss`` is no such objective; else (what it is, in words, None or the
-    counter-example).
+
+def gradient_of_objective(loss, call, gamma=None):
+    """What is wrong with an objective that returns (gradient, Hessian) in numpy.
+
+    ``call(loss, ...)`` calls it. Returns None if ``loss`` is no such objective; else (what it is, in words, None or
+    [what is wrong, the fix, a counter-example]).
     """
     try:
         import numpy as np
@@ -126,25 +139,40 @@ def gradient_of_objective(loss, call, gamma=None):
     wrong = None
     for classes in (3, 2):
         generator = torch.Generator().manual_seed(0)
-        scores = torch.randint(-3, 4, (6, classes), generator=generator).double() / 2
+        scores = (torch.randint(-3, 4, (6, classes), generator=generator).double() / 2).requires_grad_()
         target = torch.arange(6) % classes
-        p = scores.softmax(1)
-        p_t, hot = p.gather(1, target[:, None]), torch.eye(classes).double()[target]
+        p, hot = scores.softmax(1), torch.eye(classes).double()[target]
+        p_t = p.gather(1, target[:, None])
         right = {g: ((1 - p_t) ** g - g * p_t * (1 - p_t) ** (g - 1) * p_t.log()) * (p - hot) for g in gammas}
-        for arguments, back in _calls(scores.numpy(), target.numpy()):
+        for arguments, back in _calls(scores.detach().numpy(), target.numpy()):
             try:
                 with np.errstate(all="ignore"):
                     got, second = (np.asarray(array, dtype=float) for array in call(loss, *arguments))
-                got, second = torch.tensor(back(got)), back(second)
+                got, second = torch.tensor(back(got)), torch.tensor(back(second))[:, -1]
             except Exception:
                 continue
+            example = f"scores {numbers(scores[:1].detach())}, label [{target[0]}]"
             for g, expected in right.items():
-                ratio = torch.stack([(got / expected)[target == k].flatten() for k in range(classes)])
+                ratio = (got / expected.detach()).reshape(-1, classes, classes).movedim(1, 0).flatten(1)
                 if torch.allclose(ratio, ratio[:, :1].expand_as(ratio), rtol=1e-3) and (ratio > 0).all():
+                    (slope,) = torch.autograd.grad(expected[:, -1].sum(), scores)
+                    slope = slope[:, -1] * ratio[target, 0]
                     same = torch.allclose(ratio, torch.ones_like(ratio), rtol=1e-3)
-                    more = "" if same else f", times {numbers(ratio[:, 0], 4)} for the classes"
-                    return f"{OBJECTIVE}, gamma {g:g}{more}", None
-            g, expected = next(iter(right.items()))
-            example = f"scores {numbers(scores[:1])}, label [{target[0]}], gamma {g:g}: the gradient is "
-            wrong = wrong or (OBJECTIVE, f"{example}{numbers(got[0])}, expected {numbers(expected[0])}")
+                    words = f"{OBJECTIVE}, gamma {g:g}" + f", times {numbers(ratio[:, 0], 4)} for the classes" * (
+                        not same
+                    )
+                    if what := _wrong_hessian(second, slope):
+                        row = int((slope - second).nan_to_num(9.0).argmax())
+                        told = f"scores {numbers(scores[row].detach())}, label {target[row]}: the last Hessian"
+                        fix = "A booster's step is -gradient / Hessian: return the second derivative, or p * (1 - p)."
+                        return words, [what, fix, f"{told} is {second[row]:.4g}, expected {slope[row]:.4g}"]
+                    if not torch.allclose(second, slope, rtol=1e-2, atol=1e-3):
+                        words += ". Its Hessian is positive, but not the second derivative: other steps, one end"
+                    return words, None
+            g, expected = next((g, gradient.detach()) for g, gradient in right.items())
+            turned = bool((got * expected < 0).all())
+            what = "Its gradient has the wrong sign" if turned else "Its gradient is not that of the focal loss"
+            fix = "Return the gradient." if turned else "Compare it with torch.autograd.grad of the loss."
+            told = f"{example}, gamma {g:g}: the gradient is {numbers(got[0])}, expected {numbers(expected[0])}"
+            wrong = wrong or (OBJECTIVE, [what, fix, told])
     return wrong
