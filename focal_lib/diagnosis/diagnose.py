@@ -125,7 +125,7 @@ def _of_objective(name, words, mistake):
 
 def _computes_outside(adapter):
     """Whether it turns logits into numpy's arrays, and so returns a number without a graph."""
-    input, target = adapter._batch()
+    (input, target), value = adapter._batch(), torch.ones(())
     try:
         value = adapter.criterion(input.shape[1])(input, target)
         adapter.criterion(input.shape[1])(input.requires_grad_(), target)

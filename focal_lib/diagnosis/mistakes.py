@@ -9,20 +9,19 @@ import torch.nn.functional as F
 from .cases import numbers, rows_of
 from .forms import logit
 from .probing import exponent_of
-from .relatives import first_kind, focused, measured, own_numbers, yes_or_no
+from .relatives import first_kind, focused, given, measured, nll_of, own_numbers, yes_or_no
 
 __all__ = ["mistake_in_the_weights", "mistake_of"]
 
 BY_TARGET = "Multiply each loss by alpha[target]."
 
 
-def _mistakes(logits, yes, gamma, settings):
-    """(what it is, the fix, loss of each row) of mistakes in yes-or-no questions; logits and answers ``(N, K)``.
+def _mistakes(p, yes, gamma, settings):
+    """(what it is, the fix, loss of each row) of mistakes in yes-or-no questions; probabilities, answers ``(N, K)``.
 
     ``settings`` are the loss's own numbers: one may be an alpha for the yeses.
     """
-    p = logits.sigmoid()
-    p_t = p * yes + (1 - p) * (1 - yes)
+    p_t = given(p, yes)
     twice = F.binary_cross_entropy_with_logits(p, yes, reduction="none")
     right = "p_t = p * target + (1 - p) * (1 - target)"
     entries = (
@@ -35,7 +34,7 @@ def _mistakes(logits, yes, gamma, settings):
         ),
     )
     for alpha in (None, *dict.fromkeys([*settings, 0.25, 0.75])):
-        weight = 1.0 if alpha is None else alpha * yes + (1 - alpha) * (1 - yes)
+        weight = 1.0 if alpha is None else given(alpha, yes)
         for words, fix, factor in entries:
             yield words, fix, (weight * factor * -p_t.log()).sum(1)
         words, fix = "Sigmoid twice", "Hand the logits, not the probabilities, to binary_cross_entropy_with_logits."
@@ -54,22 +53,81 @@ def _of_yes_and_no(adapter):
     found = measured(adapter)
     if found is None:
         return None
-    x, hot, alone, batch, slope = found
+    x, hot, *_ = found
     logits, yes = (x, hot) if adapter.only_classes is None else (logit(x)[:, None], hot[:, 1:])
     if x.shape[1] != 2 and adapter.only_classes is not None:
         return None
-    for words, fix, expected in _mistakes(logits, yes, adapter.gammas[0], own_numbers(adapter)):
+    for p in (logits.sigmoid(), *([x.softmax(1)] if logits is x else [])):
+        right = yes_or_no(p, yes, adapter.gammas[0]).detach()
+        mistakes = _mistakes(p, yes, adapter.gammas[0], own_numbers(adapter))
+        if p.shape[1] > 1 and torch.allclose(
+            p.sum(1), p.new_ones(len(p))
+        ):  # of a softmax: the focal loss is that of the yeses
+            mistakes = (entry for entry in mistakes if not entry[0].startswith("A no costs"))
+        if mistake := _the_same(found, mistakes, right):
+            return mistake
+    return None
+
+
+def _the_same(found, mistakes, right):
+    """The first of the mistakes that gives these numbers, up to a factor; ``right`` are the right rows."""
+    x, hot, alone, batch, slope = found
+    for words, fix, expected in mistakes:
         ratio = alone.sum() / expected.detach().sum()
-        (right,) = torch.autograd.grad(ratio * expected.mean(), x, retain_graph=True)
-        if all(
+        (along,) = torch.autograd.grad(ratio * expected.mean(), x, retain_graph=True)
+        if ratio > 0 and all(
             torch.allclose(a, b.detach(), rtol=1e-3, atol=1e-6)
-            for a, b in ((alone, ratio * expected), (batch, ratio * expected.mean()), (slope, right))
+            for a, b in ((alone, ratio * expected), (batch, ratio * expected.mean()), (slope, along))
         ):
-            right = yes_or_no(logits.sigmoid(), yes, adapter.gammas[0]).detach() * ratio
+            right = right * ratio
             i = int((alone - right).abs().argmax())
             example = f"logits {numbers(x[i : i + 1].detach(), 3)}, target [{int(hot[i].argmax())}]"
             return words, fix, f"{example}: got {numbers(alone[i], 4)}, with p_t it is {numbers(right[i], 4)}"
     return None
+
+
+def _of_the_formula(adapter):
+    """Whether a part of the formula is another: its numbers are those of single rows."""
+    found, gamma = measured(adapter), adapter.gammas[0]
+    x, hot, *_ = found
+    nll = -(x.log_softmax(1) * hot).sum(1)
+    p_t, right = (-nll).exp(), "(1 - p_t) ** gamma * -log(p_t)."
+    mistakes = (
+        ("The minus before the logarithm is missing", right, -focused(p_t, nll, gamma)),
+        ("It takes 1 - p_t ** gamma: the parenthesis ends too late", right, (1 - p_t**gamma) * nll),
+        ("The power is of the whole product, with the cross-entropy in it", right, ((1 - p_t) * nll) ** gamma),
+        ("It focuses on what is right already: p_t where 1 - p_t was meant", right, focused(1 - p_t, nll, gamma)),
+        ("It takes log(1 - p_t) where log(p_t) was meant", right, focused(p_t, -(1 - p_t).log(), gamma)),
+        (
+            "It focuses by the largest probability, where that of the target was meant",
+            "Take p_t at the target: softmax(1).gather(1, target[:, None]).",
+            focused(x.softmax(1).amax(1), nll, gamma),
+        ),
+        (
+            "It focuses by the sigmoid of the target's logit, where the softmax was meant",
+            "p_t = exp(-cross_entropy).",
+            focused((x * hot).sum(1).sigmoid(), nll, gamma),
+        ),
+    )
+    return _the_same(found, mistakes, focused(p_t, nll, gamma).detach())
+
+
+def _of_the_backward(adapter):
+    """Whether the value is right and the gradient a multiple of its slope, as of a backward pass of one's own."""
+    x, hot, _alone, batch, slope = measured(adapter)
+    rows = rows_of(adapter, x, hot.argmax(1))
+    (right,) = torch.autograd.grad(rows.mean() * (batch / rows.detach().mean()), x)
+    times = ((slope * right).sum() / (right * right).sum()).item()
+    if not adapter.fits or abs(times - 1) < 1e-2 or not torch.allclose(slope, times * right, rtol=1e-3, atol=1e-7):
+        return None
+    what = "Its gradient is 0" if abs(times) < 1e-6 else f"Its gradient is {times:.3g} times the slope of its value"
+    what = "Its gradient has the wrong sign" if abs(times + 1) < 1e-3 else what
+    example = f"logits {numbers(x[:1].detach(), 3)}, target [0]: the gradient is {numbers(len(x) * slope[:1], 3)}"
+    return (
+        what,
+        "backward returns grad_output times the derivative.",
+        f"{example}, expected {numbers(len(x) * right[:1], 3)}",
+    )
 
 
 def _two_sides(adapter):
@@ -111,18 +169,7 @@ def _weights_inside(adapter):
     """Whether weights of its own are inside p_t: one weight w_k for each class, in (1 - p_t ** w_k) ** gamma."""
     x, hot, alone, *_ = measured(adapter)
     gamma, nll = adapter.gammas[0], -(x.detach().log_softmax(1) * hot).sum(1)
-
-    def cost(w, nll):
-        return (-torch.expm1(-w * nll)) ** gamma * w * nll
-
-    low, high = torch.full_like(alone, 1e-3), torch.full_like(alone, 1e3)
-    for _ in range(60):  # it grows with w: by halving, on the scale of logarithms
-        middle = (low * high).sqrt()
-        low, high = (
-            torch.where(cost(middle, nll) < alone, middle, low),
-            torch.where(cost(middle, nll) < alone, high, middle),
-        )
-    by_class = low.reshape(-1, hot.shape[1])
+    by_class = (nll_of(alone, gamma) / nll).reshape(-1, hot.shape[1])
     w = by_class[0]
     if not 0.01 < w.min() <= w.max() < 100:
         return None
@@ -134,7 +181,7 @@ def _weights_inside(adapter):
     fix = "Take p_t from the unweighted cross-entropy, and multiply by the weight afterwards."
     k = int((w - 1).abs().argmax())
     example = f"logits {numbers(x[k : k + 1].detach(), 3)}, target [{k}]: got {numbers(alone[k], 4)}"
-    right = w[k] * cost(torch.ones_like(nll[k]), nll[k])
+    right = w[k] * focused((-nll[k]).exp(), nll[k], gamma)
     return what, fix, f"{example}, weighted outside it is {numbers(right, 4)}"
 
 
@@ -155,8 +202,7 @@ def _weights_of_rows(adapter, x, target, hot, many):
     """The weight of each row's loss in the batch's mean ``(N,)``, or ``(N, C)`` of each yes or no; None without one."""
     input = x.detach().clone().requires_grad_()
     value = adapter(input, target).mean()
-    p = input.sigmoid()
-    p = (p * hot + (1 - p) * (1 - hot)) if many else None
+    p = given(input.sigmoid(), hot) if many else None
     rows = focused(p, -p.log(), adapter.gammas[0]) if many else rows_of(adapter, input, target)
     (slope,) = torch.autograd.grad(value, input)
     (right,) = torch.autograd.grad(rows.sum(), input)
@@ -211,7 +257,15 @@ def mistake_of(adapter, explained=False):
     """
     if adapter.error is not None:
         return None
-    kinds = _two_sides, _fixed_gamma, _weights_inside, _over_the_batch, _weights_from_the_batch
+    kinds = (
+        _two_sides,
+        _fixed_gamma,
+        _of_the_backward,
+        _of_the_formula,
+        _weights_inside,
+        _over_the_batch,
+        _weights_from_the_batch,
+    )
     return first_kind(adapter, _of_yes_and_no, *(() if explained else kinds))
 
 
@@ -238,7 +292,9 @@ def mistake_in_the_weights(adapter):
     by_place = alpha[torch.arange(n, device=target.device) % len(alpha)]
     if torch.allclose(batch, (by_place * one).mean(), rtol=1e-3):
         return "It takes the weights by the place of a row in the batch, not by its target", BY_TARGET
-    all_alike = torch.ones_like(one)
+    all_alike, own = torch.ones_like(one), alpha[target]
+    if torch.allclose(got - one, own, rtol=1e-3) or torch.allclose(got - one, own - 1, rtol=1e-3, atol=1e-9):
+        return "It adds the weights to the losses", BY_TARGET
     for words, weights in (
         ("It takes the weight of the class that is predicted, not of the target", alpha[x.argmax(1)]),
         ("It takes the first class's weight for every class", alpha[0] * all_alike),

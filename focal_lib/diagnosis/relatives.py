@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 
 from .adapter import as_number
-from .cases import rows_of
+from .cases import numbers, rows_of
 from .forms import MAPS, Form
 from .probing import exponent_of
 
-__all__ = ["first_kind", "focused", "measured", "own_numbers", "relative_of", "yes_or_no"]
+__all__ = ["first_kind", "focused", "given", "measured", "nll_of", "own_numbers", "relative_of", "yes_or_no"]
 
 
 def focused(p_t, loss, gamma):
@@ -20,37 +20,59 @@ def focused(p_t, loss, gamma):
     return (1 - p_t) ** gamma * loss
 
 
+def given(a, y):
+    """``a`` where ``y`` is 1, 1 - a where it is 0: p_t of probabilities, and the weight of an alpha."""
+    return a * y + (1 - a) * (1 - y)
+
+
 def yes_or_no(p, y, gamma, alpha=None):
     """The focal loss ``(N,)`` of a yes-or-no question for each class, added up: probabilities, answers ``(N, C)``."""
-    p_t = p * y + (1 - p) * (1 - y)
-    weight = 1.0 if alpha is None else alpha * y + (1 - alpha) * (1 - y)
-    return (weight * focused(p_t, -p_t.log(), gamma)).sum(1)
+    p_t = given(p, y)
+    return ((1.0 if alpha is None else given(alpha, y)) * focused(p_t, -p_t.log(), gamma)).sum(1)
 
 
-def _references(hot, x, gamma, numbers):
-    """(words, loss of each row) of every relative; ``numbers`` are the loss's own settings."""
+def nll_of(losses, gamma):
+    """The cross-entropies ``(N)`` whose focal losses these are, found by halving on the scale of logarithms."""
+    low, high = torch.full_like(losses, 1e-6), torch.full_like(losses, 1e3)
+    for _ in range(60):
+        middle = (low * high).sqrt()
+        less = focused((-middle).exp(), middle, gamma) < losses
+        low, high = torch.where(less, middle, low), torch.where(less, high, middle)
+    return low
+
+
+def _references(hot, x, gamma, own):
+    """(words, loss of each row) of every relative; ``own`` are the loss's own settings."""
     log_p = F.log_softmax(x, 1)
     nll, p_t = -(log_p * hot).sum(1), (log_p.exp() * hot).sum(1)
     yield "cross-entropy, without a focus", nll
-    for t in dict.fromkeys([*numbers, 2.0, 0.5, 0.1, 0.07, 1.5, 3.0, 4.0, 5.0, 10.0]):
+    for t in dict.fromkeys([*own, 2.0, 0.5, 0.1, 0.07, 1.5, 3.0, 4.0, 5.0, 10.0]):
         if t > 0 and t != 1:
             nll_t = -(F.log_softmax(x / t, 1) * hot).sum(1)
             yield f"the focal loss of logits divided by {t:g}, a temperature", focused((-nll_t).exp(), nll_t, gamma)
-    for s in dict.fromkeys([*numbers, 0.1, 0.05, 0.2, 0.01]):
+    for s in dict.fromkeys([*own, 0.1, 0.05, 0.2, 0.01]):
         if 0 < s < 1:
             smooth = (1 - s) * nll - s * log_p.mean(1)
             words = f"a label-smoothed focal loss, smoothing {s:g}"
             yield words, focused(p_t, smooth, gamma)
             y = hot * (1 - s) + s / x.shape[1]
             yield words, -(y * (1 - log_p.exp()) ** gamma * log_p).sum(1)
-            for soft in (hot * (1 - s) + 0.5 * s, y):
-                for alpha in (None, *numbers):
-                    p = x.sigmoid()
-                    q = soft * p + (1 - soft) * (1 - p)
-                    weight = 1.0 if alpha is None else alpha * soft + (1 - alpha) * (1 - soft)
-                    bce = -(soft * p.log() + (1 - soft) * (1 - p).log())
-                    yield f"{words}, one yes-or-no question for each class", (weight * focused(q, bce, gamma)).sum(1)
-    for alpha in (None, *dict.fromkeys([*numbers, 0.25, 0.75])):
+            for yes, no in itertools.permutations([*own, 0.0], 2):
+                factor = hot * (1 - p_t[:, None]) ** yes + (1 - hot) * log_p.exp() ** no
+                words_of_two = f"an asymmetric focal loss, gamma {yes:g} for the target and {no:g} for other classes"
+                yield f"{words_of_two}, smoothing {s:g}", -(y * factor * log_p).sum(1)
+            for soft, alpha in itertools.product((hot * (1 - s) + 0.5 * s, y), (None, *own)):
+                weight = 1.0 if alpha is None else given(alpha, soft)
+                bce = F.binary_cross_entropy_with_logits(x, soft, reduction="none")
+                rows = (weight * focused(given(x.sigmoid(), soft), bce, gamma)).sum(1)
+                yield f"{words}, one yes-or-no question for each class", rows
+    for (yes, no), margin in itertools.product(itertools.permutations([*own, 0.0], 2), (0.0, *own)):
+        if margin < 0.5 and max(yes, no) < 20:
+            p, q = x.sigmoid(), (x.sigmoid() - margin).clamp(min=0)
+            extra = f", with a margin of {margin:g}" if margin > 1e-4 else ""
+            words = f"an asymmetric focal loss: gamma {yes:g} for yes and {no:g} for no{extra}"
+            yield words, -(hot * (1 - p) ** yes * p.log() + (1 - hot) * q**no * (1 - q).log()).sum(1)
+    for alpha in (None, *dict.fromkeys([*own, 0.25, 0.75])):
         if alpha is None or 0 < alpha < 1:
             sides = "" if alpha is None else f", {alpha:g} for yes and {1 - alpha:g} for no"
             yield (
@@ -96,12 +118,17 @@ def _per_positive(adapter):
     """Whether it divides the sum by the number of targets that are not class 0, as detectors do."""
     c = adapter.only_classes or 3
     x = adapter.tensor([[0, 1, 0], [1, 0, 2], [0, 2, 1], [1, 1, 0], [-1, 1, 0], [0, 0, 1], [2, 1, 0], [0, -1, 1]])
+    x = x[:, :c].requires_grad_()
     for positives in (2, 5):
         target = torch.arange(8, device=adapter.device)
         target = (target < positives).long() * (1 + target % (c - 1))
-        right = rows_of(adapter, x[:, :c], target).sum() / positives
-        got = adapter(x[:, :c], target).detach()
-        if got.numel() != 1 or not torch.allclose(got.to(x.dtype), right, rtol=1e-3):
+        got, hot = adapter(x, target), F.one_hot(target, c).to(x)
+        (slope,) = torch.autograd.grad(got, x)
+        rows = [rows_of(adapter, x, target)]
+        for first, alpha in itertools.product((0, 1), (None, 1.0, *own_numbers(adapter))):
+            rows.append(yes_or_no(x[:, first:].sigmoid(), hot[:, first:], adapter.gammas[0], alpha))
+        found = x, hot, rows, got.detach().to(x.dtype), slope.to(x.dtype)
+        if not any(_gives(found, row.sum() / positives) for row in rows):
             return None
     if c == 2:
         return "the focal loss of key points: a sum, divided by the number of positives"
@@ -162,17 +189,14 @@ def first_kind(adapter, *kinds):
 def _known(adapter):
     """Whether it gives a relative's numbers for single examples of three classes, up to one weight for each class, and
     their mean for a batch."""
-    x, hot, alone, batch, slope = measured(adapter)
+    x, hot, alone, *_ = found = measured(adapter)
     target = hot.argmax(1)
     for words, expected in _references(hot, x, adapter.gammas[0], own_numbers(adapter)):
         ratio = (alone / expected.detach()).reshape(4, 3)
         if torch.allclose(ratio, ratio[:1].expand(4, 3), rtol=1e-3, atol=0) and (ratio > 0).all():
             weighted = (ratio[0][target] * expected).mean()
             same = torch.allclose(ratio[0], ratio[0, :1].expand(3), rtol=1e-3)
-            (right,) = torch.autograd.grad(weighted, x, retain_graph=True)
-            if torch.allclose(batch, weighted.detach(), rtol=1e-3) and torch.allclose(
-                slope, right, rtol=1e-2, atol=1e-4
-            ):
+            if _gives(found, weighted):
                 return words if same else f"{words}, with class weights built in"
     return None
 
@@ -220,8 +244,80 @@ def _of_many_gammas(adapter):
     return f"a focal loss whose gamma depends on p_t: {' or '.join(f'{k:g}' for k in kinds)}"
 
 
+def _gives(found, total):
+    """Whether ``total`` is the loss of the batch that was measured, its gradient too."""
+    x, _, _, batch, slope = found
+    (right,) = torch.autograd.grad(total, x, retain_graph=True)
+    return torch.allclose(batch, total.detach(), rtol=1e-3) and torch.allclose(slope, right, rtol=1e-2, atol=1e-5)
+
+
+def _with_another_term(adapter):
+    """Whether it is the focal loss and another term, added up: two numbers fit all single examples."""
+    x, hot, alone, *_ = found = measured(adapter)
+    log_p, gamma = x.log_softmax(1), adapter.gammas[0]
+    nll = -(log_p * hot).sum(1)
+    p_t = (-nll).exp()
+    focal = focused(p_t, nll, gamma)
+    for words, other in (
+        ("cross-entropy", nll),
+        (f"(1 - p_t) ** {gamma + 1:g}, as in PolyLoss", (1 - p_t) ** (gamma + 1)),
+        ("the entropy of the prediction", -(log_p.exp() * log_p).sum(1)),
+        ("the mean of -log p over the classes", -log_p.mean(1)),
+        ("the square of logsumexp", x.logsumexp(1) ** 2),
+        ("the mean square of the logits", (x**2).mean(1)),
+    ):
+        ff, fo, oo = (focal * focal).sum(), (focal * other).sum(), (other * other).sum()
+        f, o = (focal * alone).sum(), (other * alone).sum()
+        ours, theirs = ((a / (ff * oo - fo * fo)).item() for a in (oo * f - fo * o, ff * o - fo * f))
+        rows = ours * focal + theirs * other
+        both = ours > 1e-3 and abs(theirs) > 1e-3
+        if both and torch.allclose(alone, rows.detach(), rtol=1e-3, atol=1e-5) and _gives(found, rows.mean()):
+            first = "the focal loss" if abs(ours - 1) < 1e-3 else f"{ours:.3g} times the focal loss"
+            return f"{first}, {'plus' if theirs > 0 else 'less'} {abs(theirs):.3g} times {words}"
+    return None
+
+
+def _of_the_batch(adapter):
+    """Whether the focal losses of rows are put together in another way than by their mean."""
+    x, hot, alone, *_ = found = measured(adapter)
+    nll = -(x.log_softmax(1) * hot).sum(1)
+    factor = (1 - (-nll).exp()) ** adapter.gammas[0]
+    rows, total = factor * nll, factor.sum()
+    if torch.allclose(alone, nll.detach(), rtol=1e-3) and any(
+        _gives(found, rows.sum() / t) for t in (total, total.detach())
+    ):
+        return "the focal loss divided by the sum of its factors (1 - p_t) ** gamma: a weighted cross-entropy"
+    if torch.allclose(alone, rows.detach(), rtol=1e-4):
+        for k in range(1, len(rows)):
+            if _gives(found, rows.sort().values[-k:].mean()):
+                return f"the focal loss of the hardest examples only: {k} of {len(rows)}"
+    return None
+
+
+def _moved_logits(adapter):
+    """Whether something is added to the logits first: to the target's, a margin, or to each class's."""
+    x, hot, alone, *_ = found = measured(adapter)
+    gamma, target, c = adapter.gammas[0], hot.argmax(1), hot.shape[1]
+    odds = nll_of(alone, gamma).expm1().detach()  # of all other classes together against the target
+    margins = (odds / F.cross_entropy(x, target, reduction="none").expm1()).log().detach().reshape(-1, c)[0]
+    e, right = x.detach().exp(), odds * (x.detach() * hot).sum(1).exp()
+    (a, b), (d, f), u, v = e[0, 1:3].tolist(), e[c, 1:3].tolist(), right[0].item(), right[c].item()
+    moved = adapter.tensor([a * f - b * d, u * f - b * v, a * v - u * d])  # two rows of target 0 tell the rest
+    moved = (moved / moved[0]).log()
+    for by, words in (
+        (-hot * margins, f"with a margin: {numbers(margins, 3)} is taken off the target's logit, by class"),
+        (moved, f"of logits to which {numbers(moved - moved.mean(), 3)} was added, as logit adjustment does"),
+    ):
+        nll = F.cross_entropy(x + by, target, reduction="none")
+        rows = focused((-nll).exp(), nll, gamma)
+        if by.abs().max() > 1e-2 and torch.allclose(alone, rows.detach(), rtol=1e-3) and _gives(found, rows.mean()):
+            return f"a focal loss {words}"
+    return None
+
+
 def relative_of(adapter):
     """Which relative a loss is, in words to follow "It is"; None if it is none that is known here."""
     if adapter.error is not None:
         return None
-    return first_kind(adapter, _known, _rescaled, _other_gamma, _of_many_gammas, _per_positive, _overlap)
+    several = _of_many_gammas, _per_positive, _with_another_term, _of_the_batch, _moved_logits, _overlap
+    return first_kind(adapter, _known, _rescaled, _other_gamma, *several)
