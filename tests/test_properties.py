@@ -103,6 +103,7 @@ def test_an_error_without_a_text_is_told_by_its_kind_and_no_fault_of_its_own():
         raise NotImplementedError
 
     assert str(check("runs_with_defaults", Adapter(unwritten), make_cases(0))) == "it raised NotImplementedError"
+    assert diagnose(unwritten).stopped.startswith("it raised NotImplementedError. An adapter says how to call it")
 
 
 def test_a_property_has_a_name_of_its_own():

@@ -146,7 +146,7 @@ def _no_verdict(loss, name, adapter, levels, suspects, untested):
         return None  # it ran and gave nonsense, or fails in a way that is known
     text = str(adapter.error).strip().split("\n")[0].rstrip(".")
     raised = f"it raised {type(adapter.error).__name__}: " if adapter.raises else ""
-    return f"{raised}{text}. {hint(loss, name, text)}"
+    return f"{(raised + text).removesuffix(': ')}. {hint(loss, name, text)}"
 
 
 def assert_focal_loss(loss, level="wrong", **options):
