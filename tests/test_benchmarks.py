@@ -61,7 +61,8 @@ def test_losses_take_turns_and_ratios_are_per_round():
     assert speed.summary("x", [3.0, 1.0, 8.0], [1.0, 1.0, 2.0], 2)["time"] == [2, 3, 3.5]
 
 
-def test_a_small_run_makes_a_page():
+def test_a_small_run_makes_a_page(monkeypatch):
+    monkeypatch.setattr(speed, "AT_LEAST", 0)
     sizes = [(32, 4), (2, 3, 4, 4)]
     growth = {"N": [(2**k, 10) for k in range(6)], "C": [(16, 2**k) for k in range(1, 7)]}
     results = json.loads(json.dumps(speed.measure(sizes, growth, 0.01, 1e9, with_peers=False)))

@@ -1,10 +1,15 @@
 """`make editions`: from masters to student notebooks and autograder zips, and the ways it says no."""
 
+import importlib
+import io
 import json
 import shutil
 import subprocess
 import sys
+import warnings
 import zipfile
+from contextlib import redirect_stderr
+from unittest import mock
 
 import nbformat
 import pytest
@@ -13,8 +18,22 @@ from exercise_notebooks import MASTERS, ROOT, STUDENTS
 TOOL = str(ROOT / "tools" / "editions.py")
 
 
-def editions(*arguments):
+def command(*arguments):
     return subprocess.run([sys.executable, TOOL, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT)
+
+
+def editions(*arguments):
+    """The same in this process, which need not load otter for each call, nor hear its warnings."""
+    said, code = io.StringIO(), 0
+    argv = mock.patch.object(sys, "argv", [TOOL, *map(str, arguments)])
+    with warnings.catch_warnings(action="ignore"), redirect_stderr(said), argv:
+        try:
+            importlib.import_module("editions").main()
+        except SystemExit as end:
+            code = end.code
+            if isinstance(code, str):  # as the interpreter does
+                code = print(code, file=sys.stderr) or 1
+    return subprocess.CompletedProcess(arguments, code or 0, stderr=said.getvalue())
 
 
 def last_line(result):
@@ -28,7 +47,7 @@ def made(tmp_path_factory):
     (folder / "masters").mkdir()
     for name in (MASTERS[0], MASTERS[0].parent / "assignment.yml"):
         shutil.copy(name, folder / "masters")
-    result = editions("--masters", folder / "masters", "--students", folder / "s", "--zips", folder / "z")
+    result = command("--masters", folder / "masters", "--students", folder / "s", "--zips", folder / "z")
     assert result.returncode == 0, result.stderr
     return folder
 
@@ -137,7 +156,7 @@ def test_a_master_that_is_none_is_refused_in_one_sentence(tmp_path, spoil, words
 
 def test_a_file_that_is_no_notebook_is_refused_in_one_sentence(tmp_path):
     (tmp_path / "01_text.ipynb").write_text("not JSON")
-    result = editions("--masters", tmp_path)
+    result = command("--masters", tmp_path)
     assert result.returncode == 2 and "01_text.ipynb is not a notebook" in last_line(result)
 
 
