@@ -20,6 +20,7 @@ def test_exhibits_show_the_code_and_the_counterexample(id):
     assert bug.code.rstrip() in plaque(bug) and f'id="{id}"' in plaque(bug) and bug.symptom in plaque(bug)
     for words in (PROPERTIES[bug.exposed_by].statement, bug.fix, bug.hides, f"`{id}`"):
         assert words in story(bug)
+    assert ("Its training is curve" in story(bug)) == (bug.room != "manners")
 
 
 def push_of(id):

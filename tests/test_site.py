@@ -13,6 +13,8 @@ from bs4 import BeautifulSoup
 from readers_view import is_lesson
 from retarget import listed_files
 
+from focal_lib.lab.stored_runs import difference
+
 ROOT = Path(__file__).parent.parent
 
 SITE = ROOT / "_build" / "html"
@@ -51,6 +53,21 @@ def test_page_asks_no_other_host_for_anything(page):
     wanted += [tag["href"] for tag in document.find_all("link", href=True) if "canonical" not in tag.get("rel", [])]
     assert wanted
     assert [url for url in wanted if urlparse(url).netloc] == []
+
+
+def test_what_the_welcome_page_says_of_the_gain_is_what_the_stored_runs_say():
+    interval = re.compile(r"[+-]0\.\d{3} \[[+-]0\.\d{3}, [+-]0\.\d{3}\]")
+    said = interval.findall((ROOT / "book" / "index.md").read_text("utf-8"))
+    names = ("cross-entropy, weights", "focal γ=2", "focal γ=2, weights")
+    beside = ("cross-entropy", "cross-entropy", "cross-entropy, weights")
+    pairs = [(*pair, optimizer) for optimizer in ("adam", "adam, own rate") for pair in zip(names, beside, strict=True)]
+    counted = [
+        str(difference(first, second, "balanced_accuracy", data="resampled", optimizer=optimizer))
+        for first, second, optimizer in pairs
+    ]
+    assert said == counted
+    cells = soup("book/index").select("table.printed th[scope=row]")
+    assert len(cells) == len(said) == len(soup("book/index").select("table.printed svg"))
 
 
 @pytest.mark.parametrize("page", NOTEBOOKS)

@@ -190,7 +190,7 @@ class PrintedTables(SphinxPostTransform):
     formats = ("html",)
 
     def run(self):
-        if not re.fullmatch(r"notebooks/\d\d_\w+", self.env.docname):
+        if not re.fullmatch(r"notebooks/\d\d_\w+|book/index", self.env.docname):
             return
         for block in list(self.document.findall(nodes.literal_block)):
             if "stream" not in block.get("classes", []):

@@ -25,6 +25,8 @@ from .training import Run, make_model, training_steps
 
 __all__ = ["Push", "found_by", "plaque", "story", "table", "trained", "trainings", "wall", "who_finds_what"]
 
+TRAINED = [bug for bug in CATALOGUE.values() if bug.room != "manners"]  # those with a training curve, as on the wall
+
 
 def plaque(bug):
     """The head of an exhibit, in Markdown: its name, what one would notice, the code."""
@@ -42,10 +44,12 @@ def story(bug):
     """What one unfolds below an exhibit, in Markdown: why nobody noticed, the check, the fix, where it was seen."""
     adapter = Adapter(bug.loss)
     example = check(bug.exposed_by, adapter, make_cases(0, classes=adapter.only_classes)).example
+    where = "(#which-of-these-trainings-went-wrong)"  # a heading of chapter 06
+    training = f" Its training is curve {TRAINED.index(bug) + 1} of [these]{where}." if bug in TRAINED else ""
     return "\n".join(
         [
             "<details class=story><summary>Why did nobody notice? The check, the fix, where it was seen</summary>\n",
-            f"**Why nobody noticed.** {bug.hides}\n",
+            f"**Why nobody noticed.** {bug.hides}{training}\n",
             f"**The check.** {PROPERTIES[bug.exposed_by].statement} *{example}*\n",
             f"**The fix.** {bug.fix}\n",
             f"*Seen:* {bug.source_links}. *In the catalogue:* `{bug.id}`\n",
@@ -199,13 +203,12 @@ def wall(found=None, page=""):
 
 def trainings():
     """The training curve of every bug that has one, beside the right loss's: all of them look well."""
-    bugs = [bug for bug in CATALOGUE.values() if bug.room != "manners"]
     columns = 8
-    rows = -(-len(bugs) // columns)
+    rows = -(-len(TRAINED) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(9, 1.05 * rows), layout="constrained")
     for ax in axes.flat:
         ax.set_axis_off()
-    for number, (ax, bug) in enumerate(zip(axes.flat, bugs, strict=False), start=1):
+    for number, (ax, bug) in enumerate(zip(axes.flat, TRAINED, strict=False), start=1):
         for id, style in ((None, "focal"), (bug.id, "bug")):
             losses = np.array(trained(id, bug.takes_weights)[0])
             ax.plot(losses / losses[0], **{**plots.STYLES[style], "linewidth": 1.3})

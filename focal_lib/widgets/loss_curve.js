@@ -63,7 +63,7 @@ function render({ model, el }) {
     const ratio = tables[`${quantity}_ratio`][g][p];
     svg.append(make("text", { class: "live-callout", x: x + (p_t > 0.8 ? 8 : 12), y: Math.max(top + 8, Math.min(before, after) - 14), "text-anchor": p_t > 0.8 ? "end" : "start" }, `${decimals(ratio)}×`));
     redraw(view.drawing, svg, legend(buggy));
-    redraw(view.sentence, new Text("At "), pt(), new Text(say().slice("At p_t".length)));
+    redraw(view.sentence, ...typeset(say()));
 
     function say() {
       const [start, value] = [tables.loss[0][p], tables.loss[g][p]];

@@ -52,6 +52,8 @@ const percent = (x) => (x === 0 ? "less than 0.1\u00a0%" : `${(x * 100).toFixed(
 
 // p with a small t, for HTML and for SVG
 const pt = () => make("i", {}, "p", make("sub", {}, "t"));
+// Words for HTML, each p_t in them set as what it is.
+const typeset = (words) => words.split("p_t").flatMap((part, k) => [...(k ? [pt()] : []), new Text(part)]);
 const ptSvg = () => [
   make("tspan", { "font-style": "italic" }, "p"),
   make("tspan", { dy: "3", "font-size": "0.75em", "font-style": "italic" }, "t"),
@@ -141,7 +143,7 @@ function live(model, el, label) {
       const input = make("input", { type: "radio", name, value, "data-trait": key });
       input.addEventListener("change", () => touch({ [key]: value }));
       refresh.push(() => { input.checked = model.get(key) === value; });
-      group.append(make("label", {}, input, make("span", {}, words)));
+      group.append(make("label", {}, input, make("span", {}, ...typeset(words))));
     }
     if (folded) root.append(more);
     (folded ? more : options).append(group);

@@ -46,7 +46,7 @@ function render({ model, el }) {
       return make("li", {}, make("span", {}, texts[k]), bar, make("span", { class: "live-share" }, percent(share[k]).replace("less than ", "< ")), facts);
     }));
     redraw(view.drawing, scale, list);
-    view.sentence.textContent = say();
+    redraw(view.sentence, ...typeset(say()));
   }
 
   return view.show(draw);

@@ -118,7 +118,7 @@ function render({ model, el }) {
   };
 
   function legend() {
-    const entry = (words, ...drawn) => make("span", { class: "live-entry" }, make("svg", { width: 34, height: 14, "aria-hidden": "true" }, ...drawn), words);
+    const entry = (words, ...drawn) => make("span", { class: "live-entry" }, make("svg", { width: 34, height: 14, "aria-hidden": "true" }, ...drawn), ...typeset(words));
     const line = (look) => make("line", { class: `live-line ${look}`, x1: 1, x2: 33, y1: 7, y2: 7 });
     const show = model.get("show"), other = model.get("beside");
     if (show === "answers") return make("div", { class: "live-legend" }, `Mean number of the 200 test points. Chosen: ${label()}. Beside: ${other}.`);
@@ -128,7 +128,7 @@ function render({ model, el }) {
 
   return view.show((width) => {
     redraw(view.drawing, draw[model.get("show")](width, width < 480 ? 250 : 290), legend());
-    view.sentence.textContent = say();
+    redraw(view.sentence, ...typeset(say()));
   });
 }
 

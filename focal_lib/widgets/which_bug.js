@@ -60,10 +60,10 @@ function render({ model, el }) {
     const entries = [["bug", "with one bug"], ["focal", "the right line"], ["guess", "your guess"]].filter(([kind]) => drawn[kind]);
     redraw(view.drawing, svg, lineLegend(entries));
     buttons.forEach((button, k) => {
-      button.textContent = `${LETTERS[k]}. ${options[k].title}${k === chosen ? (k === answer ? " ✓" : " ✗") : ""}`;
+      redraw(button, ...typeset(`${LETTERS[k]}. ${options[k].title}${k === chosen ? (k === answer ? " ✓" : " ✗") : ""}`));
       button.setAttribute("aria-pressed", k === chosen);
     });
-    view.sentence.textContent = say();
+    redraw(view.sentence, ...typeset(say()));
     if (next) next.textContent = r + 1 < rounds.length ? "Next round" : "Start again";
     const right = [...answered.values()].filter(Boolean).length;
     score.textContent = !answered.size ? `${rounds.length} rounds. Keys 1 to 4 choose, too.` : answered.size < rounds.length

@@ -269,7 +269,7 @@ def test_numbers_are_those_of_focal_lib(open_page, page, kind):
         figures.append(FIGURES[kind](view))
         settings.append({key: position(view, key, value) for key, value in setting.items()})
     shown = open_page(page).run(SWEEP, {"kind": kind, "settings": settings})
-    plain = [said["sentence"].replace("At pt =", "At p_t =") for said in shown]
+    plain = [re.sub(r"\bpt\b", "p_t", said["sentence"]) for said in shown]
     assert plain == expected
     for said, sentence in zip(shown, expected, strict=True):
         assert said["label"] is None or said["label"].endswith(sentence)
