@@ -80,7 +80,7 @@ def grid_table(rows):
     head = "".join(f"<th scope=col>{words(cell)}</th>" if cell else "<td></td>" for cell in rows[0])
     body = ""
     for name, *values in rows[1:]:
-        numbers = "".join(f"<td{' class=mark' * (value in MARKS)}>{html.escape(value)}</td>" for value in values)
+        numbers = "".join(f"<td{' class=tick' * (value in MARKS)}>{html.escape(value)}</td>" for value in values)
         body += f"<tr><th scope=row>{html.escape(name)}</th>{numbers}</tr>"
     return f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
 
