@@ -9,7 +9,7 @@ function render({ model, el }) {
   const view = live(model, el, "Five copied lines of focal loss, and what gamma does to 800 examples");
 
   view.slider("gamma", { name: ["Focusing parameter ", make("i", {}, "γ"), ": drag it"], text: (value) => value.toFixed(2) });
-  view.checkbox("mended", "Mend line 2", (mended) => {
+  view.checkbox("mended", "Fix line 2", (mended) => {
     if (mended && model.get("gamma") === 0) view.glide({ gamma: 2 }); // at 0 there is nothing to see
   });
   const shown = make("pre", { class: "live-code", tabindex: "0", "aria-label": "code" });
@@ -32,20 +32,21 @@ function render({ model, el }) {
   const dots = [...labels].map((label, k) => make("circle", {
     class: label === "1" ? "live-minority" : "live-majority", cx: tables.place[k][0], cy: tables.place[k][1] + lanes[label],
   }));
-  const svg = make("svg", { viewBox: "0 0 640 408", role: "img" });
+  const svg = make("svg", { viewBox: "0 0 640 410", role: "img" });
   const count = [...labels].filter((label) => label === "1").length;
   for (const [, x] of ticks) svg.append(make("line", { class: "live-grid", x1: x, x2: x, y1: 26, y2: 312 }));
   svg.append(...dots);
   for (const [tick, x] of ticks) svg.append(make("text", { x, y: 329, "text-anchor": "middle" }, String(tick)));
   const middle = make("text", { x: 320, y: 356, "text-anchor": "middle" });
   middle.append("probability of the true class, ", ...ptSvg());
-  const bar = make("rect", { class: "live-already", x: 8, y: 369, height: 32 });
-  const owned = make("text", { class: "live-on-plate", x: 18, y: 385, "dominant-baseline": "central" });
+  const bar = make("rect", { class: "live-already", x: 8, y: 367, height: 16 });
+  const owned = make("text", { class: "live-already", x: 8, y: 404 });
+  const rest = make("text", { class: "live-wrong", x: 632, y: 404, "text-anchor": "end" });
   svg.append(
     make("text", { x: 8, y: 18 }, `minority (rare): ${count} examples`), make("text", { x: 8, y: 178 }, `majority (common): ${total - count}`),
-    make("text", { x: 632, y: 178, "text-anchor": "end" }, "area: share of the push"),
+    make("text", { x: 632, y: 18, "text-anchor": "end" }, "dot area: share of the push"),
     make("text", { x: 8, y: 356 }, "← hard"), make("text", { x: 632, y: 356, "text-anchor": "end" }, "easy →"), middle,
-    make("rect", { class: "live-wrong", x: 8, y: 369, width: 624, height: 32 }), bar, owned,
+    make("rect", { class: "live-wrong", x: 8, y: 367, width: 624, height: 16 }), bar, owned, rest,
   );
 
   return view.show(() => {
@@ -56,8 +57,9 @@ function render({ model, el }) {
     });
     const share = now("right")[which()];
     bar.setAttribute("width", (624 * share).toFixed(1));
-    owned.textContent = `already right (above 0.5): ${percent(share)}`;
-    const [before, after] = code.split("    ce = {}\n");
+    owned.textContent = `already right: ${percent(share)} of the push`;
+    rest.textContent = `still wrong: ${percent(1 - share)}`;
+    const [before, after] = code.replace(/gamma=[\d.]+/, `gamma=${model.get("gamma").toFixed(2)}`).split("    ce = {}\n");
     redraw(shown, new Text(before), make("mark", { class: which() ? "live-good" : "live-bad" }, `    ce = ${lines[which()]}`), new Text(after));
     svg.setAttribute("aria-label", say());
     if (svg.parentNode !== view.drawing) view.drawing.replaceChildren(svg);

@@ -137,7 +137,7 @@ class FiveLines(LiveView):
         ax.set_xticks([x for _, x in self._facts["ticks"]], [f"{tick:g}" for tick, _ in self._facts["ticks"]])
         ax.set_yticks([])
         ax.invert_yaxis()
-        ax.set_title("area: share of the push on the model", fontsize=10, loc="right")
+        ax.set_title("dot area: share of the push on the model", fontsize=10, loc="right")
         return figure
 
 

@@ -47,7 +47,7 @@ return argument.settings.map((setting) => {
   return {
     sentence: view.querySelector('.live-sentence').textContent,
     label: view.querySelector('svg[role=img]')?.getAttribute('aria-label') ?? null,
-    figures: [...view.querySelectorAll('.live-callout, .live-on-plate')].map((text) => text.textContent),
+    figures: [...view.querySelectorAll('.live-callout, .live-on-plate, text:is(.live-already, .live-wrong)')].map((text) => text.textContent),
   };
 });
 """
@@ -240,7 +240,10 @@ def mean_answers(view):
 FIGURES = {
     "RivalMap": lambda view: set(),
     "WayBack": lambda view: set(),
-    "FiveLines": lambda view: {f"already right (above 0.5): {percent(view.right(view.gamma, view.mended))}"},
+    "FiveLines": lambda view: {
+        f"already right: {percent(view.right(view.gamma, view.mended))} of the push",
+        f"still wrong: {percent(1 - view.right(view.gamma, view.mended))}",
+    },
     "LossCurve": lambda view: (
         {"1.000×"} if view.gamma == 0 else set(re.findall(r"(?:less than )?\d\.\d{3}×", view.sentence()))
     ),
