@@ -47,7 +47,8 @@ return argument.settings.map((setting) => {
   return {
     sentence: view.querySelector('.live-sentence').textContent,
     label: view.querySelector('svg[role=img]')?.getAttribute('aria-label') ?? null,
-    figures: [...view.querySelectorAll('.live-callout, .live-on-plate, text:is(.live-already, .live-wrong)')].map((text) => text.textContent),
+    figures: [...view.querySelectorAll('text:is(.live-callout, .live-on-plate, .live-already, .live-wrong)')]
+      .map((text) => text.textContent),
   };
 });
 """
