@@ -155,6 +155,34 @@ def test_a_view_that_grows_is_found(open_page):
     assert [line.partition(":")[0] for line in found] == ["BatchShare", "BatchShare", "LossCurve"]
 
 
+# How many elements a step of a range puts into a view, at most: they make the browser match the page's style anew.
+INSERTED = """
+const found = {};
+for (const view of document.querySelectorAll('.live-view')) {
+  const seen = new MutationObserver(() => {});
+  seen.observe(view, { childList: true, subtree: true });
+  for (const range of view.querySelectorAll('input[type=range]')) {
+    for (const part of [0.3, 0.35, 0.4, 0.6, 0.62]) {
+      range.value = Number(range.min) + part * (range.max - range.min);
+      range.dispatchEvent(new Event('input', { bubbles: true }));
+      const added = seen.takeRecords().flatMap((record) => [...record.addedNodes]);
+      const below = (node) => (node.querySelectorAll ? 1 + node.querySelectorAll('*').length : 0); // itself counted
+      const count = added.reduce((sum, node) => sum + below(node), 0);
+      found[view.classList[1]] = Math.max(found[view.classList[1]] ?? 0, count);
+    }
+  }
+}
+return found;
+"""
+
+
+@pytest.mark.parametrize("page", live_pages())
+def test_a_step_keeps_the_elements_that_are_there(open_page, page):
+    """A step may add the label of a slice that has grown; it draws nothing anew."""
+    inserted = open_page(page).run(INSERTED)
+    assert inserted and max(inserted.values()) <= 12, inserted
+
+
 @pytest.mark.parametrize("page", live_pages())
 def test_reset_brings_the_first_state_back(open_page, page):
     opened = open_page(page, reduced_motion="reduce")
