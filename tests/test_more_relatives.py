@@ -169,3 +169,37 @@ def test_a_mistake_is_told_and_never_a_relative(loss, words):
     diagnosis = diagnose(loss)
     assert diagnosis.verdict == "faulty"
     assert words in diagnosis.headline
+
+
+def test_a_relative_says_that_its_broken_promises_are_those_of_another_loss():
+    text = str(diagnose(poly))
+    assert "Of the focal loss's promises, this other loss breaks:" in text
+    assert "known bug" not in text
+
+
+def test_a_promise_that_does_not_hold_is_quoted():
+    said = str(diagnose(lambda x, y, gamma=2.0: focal(x, y, gamma) + 0.1))
+    assert "of the promises do not hold, first of all: “" in said
+    assert "Does not hold: “" in said
+
+
+def test_what_cannot_be_called_is_told_the_line_that_calls_it():
+    class TwoHeads(torch.nn.Module):
+        def __init__(self, gamma=2.0):
+            super().__init__()
+
+        def forward(self, features, boxes, labels):
+            raise NotImplementedError
+
+    line = "from focal_lib import diagnose; diagnose(lambda input, target, gamma=2.0: "
+    call = "TwoHeads(gamma=gamma)(features=input, boxes=..., labels=target)), with what belongs there for the dots."
+    assert diagnose(TwoHeads).headline.endswith(line + call)
+
+
+def test_a_block_s_last_size_opens_the_report():
+    def loss(x, y, gamma=2.0):
+        return focal(x[:1024], y[:1024], gamma)
+
+    text = str(diagnose(loss))
+    assert text.index("Wrong from a size on") < text.index("NaN gradients below gamma = 1")
+    assert "1025 rows of 3 classes" in text

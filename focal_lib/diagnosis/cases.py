@@ -79,7 +79,8 @@ def expect_finite(tensors, setting):
 def need(loss, *names):
     for name in names:
         if name not in loss.settable:
-            raise Untestable(f"it has no argument for {name}")
+            by_side = name == "alpha" and loss.balances
+            raise Untestable("its alpha is for yes against no" if by_side else f"it has no argument for {name}")
 
 
 def weights(loss, case):

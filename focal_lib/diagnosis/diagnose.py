@@ -99,7 +99,8 @@ def _names(adapter, violations, levels, suspects, gamma):
     if adapter.fits and "gamma" not in adapter.settable and adapter.own_gamma == 0 and gamma is None:
         relative = "cross-entropy, without a focus"
     elif adapter.balances < 0:
-        relative = "a focal loss with alpha for class 0 and 1 - alpha for class 1; in the paper alpha is for class 1"
+        relative = "a focal loss with alpha for class 0 and 1 - alpha for class 1"
+        relative += "; in the paper alpha is for class 1: pass it 1 - alpha"
     elif not mistake and suspects.ids and suspects.ids[0] in SIGMOID:
         relative = relative or "a sigmoid focal loss: one yes-or-no question for each class"
     elif relative and suspects.ids[:1] == ["binary_scalar_alpha"] and adapter.alpha_by_default == 1:

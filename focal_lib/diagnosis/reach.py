@@ -8,7 +8,7 @@ from torch import nn
 
 from .adapter import parameters_of
 from .cases import IN_A_PAGE, numbers
-from .forms import NAMES
+from .forms import NAMES, TARGET_NAMES
 
 __all__ = ["IN_NUMPY", "gradient_of_objective", "hint", "step_of", "through"]
 
@@ -64,7 +64,21 @@ def hint(loss, name, error):
     if "numpy" in used and not used & set(LINES):
         return f"It {IN_NUMPY}"
     framework = next((framework for framework in LINES if framework in used), "torch")
-    return f"An adapter says how to call it: {LINES[framework].format(name=name)}"
+    line = LINES[framework].format(name=name)
+    if framework == "torch":
+        line = f"from focal_lib import diagnose; diagnose(lambda input, target, gamma=2.0: {_call(loss, name)})"
+    return f"An adapter says how to call it: {line}{', with what belongs there for the dots' * ('...' in line)}"
+
+
+def _call(loss, name):
+    """The line that calls a loss with all that it asks for, as far as the names tell what that is."""
+    built = {p.name for p in parameters_of(loss)} if isinstance(loss, type) else set()
+    make = f"{name}({'gamma=gamma' * ('gamma' in built)})" if isinstance(loss, type) else name
+    forward = getattr(loss, "forward", loss)
+    wanted = [p.name for p in parameters_of(forward)[isinstance(loss, type) :] if p.default is p.empty]
+    target = next((n for n in wanted if n in TARGET_NAMES), wanted[1] if len(wanted) > 1 else None)
+    known = {**dict.fromkeys(wanted, "..."), **dict.fromkeys(wanted[:1], "input"), target: "target"}
+    return f"{make}({', '.join(f'{n}={known[n]}' for n in wanted) or '...'})"
 
 
 def step_of(module):
@@ -171,8 +185,11 @@ def gradient_of_objective(loss, call, gamma=None):
                     return words, None
             g, expected = next((g, gradient.detach()) for g, gradient in right.items())
             turned = bool((got * expected < 0).all())
+            by_p = hot * (g * (1 - p_t) ** (g - 1) * p_t.log() - (1 - p_t) ** g / p_t).detach()
             what = "Its gradient has the wrong sign" if turned else "Its gradient is not that of the focal loss"
             fix = "Return the gradient." if turned else "Compare it with torch.autograd.grad of the loss."
+            if torch.allclose(got, by_p, rtol=1e-3):
+                what, fix = "Its gradient is by the probability, not by the scores", "Multiply by p_t * (onehot - p)."
             told = f"{example}, gamma {g:g}: the gradient is {numbers(got[0])}, expected {numbers(expected[0])}"
             wrong = wrong or (OBJECTIVE, [what, fix, told])
     return wrong

@@ -110,21 +110,24 @@ class Diagnosis:
             return f"{name}: {self.verdict}. {self.mistake[0]}."
         first = self.suspects[0] if self.suspects else None
         serious = sorted((n for n in self.violations if self.levels[n] == self.worst), key=self._rank)
-        if serious[0] in self.unexplained and serious[0] == "is_right_at_every_size":
-            first = None  # more than an extreme
+        if self._size_first:
+            first = None
         if first and 3 * len(set(serious) & set(self.explained[first])) >= len(serious):
             number = len(self.explained[first])
-            share = "its broken promise follows" if broken == 1 else f"its {broken} broken promises follow"
+            share = "its broken promise" if broken == 1 else f"its {broken} broken promises"
             some = "" if number == broken else f"{number} of "
-            return f"{name}: {self.verdict}. {CATALOGUE[first].title}: {some}{share} from that."
-        of = f"{broken} of the promises, first of all" if broken > 1 else "one promise"
-        return f"{name}: {self.verdict}. It breaks {of}: {PROPERTIES[serious[0]].statement}"
+            follow = "follow" if number > 1 else "follows"
+            return f"{name}: {self.verdict}. {CATALOGUE[first].title}: {some}{share} {follow} from that."
+        of = f"{broken} of the promises do not hold, first of all" if broken > 1 else "One promise does not hold"
+        return f"{name}: {self.verdict}. {of}: “{PROPERTIES[serious[0]].statement}”"
 
     def causes(self):
         """(what it is, lines, fix) for each suspect, and for what no suspect explains."""
         mistake = [(self.mistake[0], [f"Shown by: {self.mistake[2]}"], self.mistake[1])] if self.mistake else []
         if self._mistake_first:
             yield from mistake
+        if self._size_first:
+            yield from self._untraced()
         for id in self.suspects if not self.relative else ():
             bug, names = CATALOGUE[id], self.explained[id]
             best = bug.exposed_by if bug.exposed_by in names else names[0]
@@ -136,14 +139,25 @@ class Diagnosis:
             yield f"{bug.title} ({id})", lines, bug.fix
         if not self._mistake_first:
             yield from mistake
-        if self.unexplained and not self.relative:
-            name = self.unexplained[0]
-            lines = [f"{PROPERTIES[name].statement} {self.violations[name]}"]
+        if self.unexplained and not self.relative and not self._size_first:
+            yield from self._untraced()
+
+    @property
+    def _size_first(self):
+        """Whether the report opens with a size at which the loss is wrong: that is more than an extreme."""
+        return self.unexplained[:1] == ["is_right_at_every_size"] and not self.relative and not self._mistake_first
+
+    def _untraced(self):
+        """What no suspect explains, as one more cause."""
+        for name in self.unexplained[:1]:
+            lines = [f"Does not hold: “{PROPERTIES[name].statement}” {self.violations[name]}"]
+            if name == "is_right_at_every_size":
+                lines.append("A smaller size was found right, by halving; not every larger one was tried.")
             if self.nearest:
                 lines.append(f"Some numbers are those of: {CATALOGUE[self.nearest].title} ({self.nearest}).")
-            number = len(self.unexplained)
-            alone = not self.suspects and not self.mistake
-            what = "None of the known bugs" if alone else f"No known bug explains the other {number}"
+            number, alone = len(self.unexplained), not self.suspects and not self.mistake
+            what = "None of the known bugs" if alone else f"{number} more, that may follow from it or be another bug"
+            what = "Wrong from a size on" if self._size_first else what
             yield what, lines, "start from this counter-example."
 
     def _broken(self):
@@ -151,7 +165,8 @@ class Diagnosis:
         groups = [(f"{CATALOGUE[id].title}:", self.explained[id]) for id in self.suspects]
         if self.mistake:
             groups.insert(0 if self._mistake_first else len(groups), (f"{self.mistake[0]}:", self.mistake[3]))
-        for heading, names in [*groups, ("Explained by no known bug:", self.unexplained)]:
+        rest = "Of the focal loss's promises, this other loss breaks:" if self.relative else "Traced to no known bug:"
+        for heading, names in [*groups, (rest, self.unexplained)]:
             if names:
                 yield heading, [(f"{n} ({self.levels[n]})", PROPERTIES[n].statement, self.violations[n]) for n in names]
 
