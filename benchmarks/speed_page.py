@@ -129,8 +129,8 @@ def growth_text(results):
             f"`{OURS}` and like {variable}^{reference:.2f} for `{REFERENCE}` ({other})."
         )
         sentences.append(
-            f"The last step, {lengths[-1] / last:.0f} times as many, takes {own[-1] / own[-2]:.1f} times as long with "
-            f"`{OURS}` and {others[-1] / others[-2]:.1f} times with `{REFERENCE}`."
+            f"The step after that, to {variable} = {size([lengths[-1]])}, takes {own[-1] / own[-2]:.1f} times as long "
+            f"with `{OURS}` and {others[-1] / others[-2]:.1f} times with `{REFERENCE}`."
         )
     return "\n".join(sentences)
 
