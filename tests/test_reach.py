@@ -313,3 +313,9 @@ def test_a_mean_over_images_is_a_remark():
     diagnosis = diagnose(loss)
     assert diagnosis.verdict == "right"
     assert "adds up the pixels of an image" in diagnosis.violations["image_equals_its_rows"]
+
+
+def test_two_numbers_are_no_objective():
+    diagnosis = diagnose(lambda input, target: (1.0, 2.0))
+    assert diagnosis.verdict == "faulty"
+    assert "objective" not in str(diagnosis)

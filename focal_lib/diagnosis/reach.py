@@ -165,6 +165,8 @@ def gradient_of_objective(loss, call, gamma=None):
                 got, second = torch.tensor(back(got)), torch.tensor(back(second))[:, -1]
             except Exception:
                 continue
+            if got.shape != scores.shape or len(second) != len(scores):
+                continue  # such as a loss and an accuracy
             example = f"scores {numbers(scores[:1].detach())}, label [{target[0]}]"
             for g, expected in right.items():
                 ratio = (got / expected.detach()).reshape(-1, classes, classes).movedim(1, 0).flatten(1)
