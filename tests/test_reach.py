@@ -303,6 +303,7 @@ def test_an_alpha_for_yes_against_no_is_found_beside_what_looks_like_weights(los
     assert any("two classes" in words for words in diagnosis.conventions)
     assert "Its alpha is the weight of class 1, and 1 - alpha that of class 0." in diagnosis.conventions
     assert "times the focal loss" not in str(diagnosis)
+    assert ("after a softmax, that is another loss" in str(diagnosis)) == (loss is of_probabilities)
 
 
 def test_a_mean_over_images_is_a_remark():

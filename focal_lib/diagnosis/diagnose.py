@@ -5,6 +5,7 @@ The loss runs in this process, with all it may do. For code that you do not trus
 """
 
 import contextlib
+import copy
 import functools
 
 import torch
@@ -14,6 +15,7 @@ from tqdm import tqdm
 from .._checks import check_choice
 from .adapter import Adapter, Stopped, Untestable
 from .cases import Violation, make_cases, numbers
+from .forms import FORMS
 from .mistakes import mistake_in_the_weights, mistake_of
 from .properties import LEVELS, PROPERTIES, check
 from .reach import IN_NUMPY, gradient_of_objective, hint, step_of
@@ -214,6 +216,12 @@ def _conventions(adapter, violations):
     found = []
     if adapter.form.words:
         found.append(f"It takes {adapter.form.words}.")
+    if adapter.form.words.startswith("one probability"):
+        with contextlib.suppress(Exception):
+            other = copy.copy(adapter)
+            other.form = next(form for form in FORMS if form.words == "probabilities and one-hot targets")
+            other(torch.ones((2, 3)).to(adapter.dtype), adapter.labels([0, 1]))
+            found.append("It takes many classes too, a yes-or-no question each: after a softmax, that is another loss.")
     if adapter.classes_last:
         found.append("It takes label maps with the classes last, (N, H, W, C).")
     if adapter.weights_inside is not None:
