@@ -51,6 +51,14 @@ def open_page(windows):
 
 
 @pytest.fixture(scope="session")
+def scriptless(chromium, site):
+    """A page of a reader who lets no script run, from the server."""
+    context = chromium.new_context(java_script_enabled=False, base_url=site)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture(scope="session")
 def check_page(chromium, site):
     """The page that checks a loss, for tests that write one and press Check: Python is loaded for the first only."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})

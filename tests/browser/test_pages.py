@@ -362,12 +362,9 @@ def first(state):
 
 
 @pytest.mark.parametrize("page", live_pages())
-def test_without_scripts_there_are_pictures(chromium, site, page):
-    context = chromium.new_context(java_script_enabled=False)
-    opened = context.new_page()
-    opened.goto(f"{site}/{page}.html")
-    pictures = opened.locator(".live-view > img")
-    assert pictures.count() == opened.locator(".live-view").count() >= 1
+def test_without_scripts_there_are_pictures(scriptless, page):
+    scriptless.goto(f"/{page}.html")
+    pictures = scriptless.locator(".live-view > img")
+    assert pictures.count() == scriptless.locator(".live-view").count() >= 1
     for picture in pictures.all():
         assert picture.is_visible() and len(picture.get_attribute("alt")) > 40
-    context.close()

@@ -118,13 +118,10 @@ def test_an_answer_is_taken_with_one_tap_and_kept(open_page):
     assert opened.page.locator(".question:visible").count() == everything - 1
 
 
-def test_answers_unfold_without_a_script(chromium, site):
-    context = chromium.new_context(java_script_enabled=False)
-    page = context.new_page()
-    page.goto(f"{site}/book/questions.html")
-    page.locator("#q-half details.right summary").click()
-    assert page.locator("#q-half details.right p").is_visible()
-    context.close()
+def test_answers_unfold_without_a_script(scriptless):
+    scriptless.goto("/book/questions.html")
+    scriptless.locator("#q-half details.right summary").click()
+    assert scriptless.locator("#q-half details.right p").is_visible()
 
 
 @pytest.mark.parametrize("phone", [True, False])
