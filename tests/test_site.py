@@ -1,6 +1,7 @@
 """The built site: what a reader's browser receives. `make test` builds it first."""
 
 import csv
+import functools
 import gzip
 import random
 import re
@@ -39,7 +40,9 @@ def test_the_contents_number_chapters_as_their_files_are_numbered():
     assert [int(name[:2]) for name in chapters] == list(range(1, len(chapters) + 1)), chapters
 
 
+@functools.cache
 def soup(page):
+    """A page of the built site, parsed once for all tests, which only read it."""
     path = SITE / f"{page}.html"
     assert path.is_file(), f"{path} is missing; build the book first: make book"
     return BeautifulSoup(path.read_text(), "html.parser")
