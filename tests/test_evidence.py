@@ -348,20 +348,11 @@ def test_a_yes_or_no_question_for_each_class_is_what_costs():
 
 
 def test_the_yardsticks_of_a_single_run():
-    """On new data: two correct runs, and faulty runs beside "always class 0"."""
-    always_0 = np.array([(load_example(seed).y_test == 0).double().mean().item() for seed in range(200)])
+    """On new data: two correct runs."""
     for name in ("focal γ=2", "focal γ=2, weights"):
         correct = stored_scores(name, "accuracy", data="resampled").to_numpy()
         other_seed = ~np.eye(200, dtype=bool)
         assert round((correct[:, None] >= correct)[other_seed].mean(), 2) == 0.52
-    beats = {
-        bug: (
-            stored_scores(bug, "accuracy", data="resampled").to_numpy() > always_0 + 5e-4
-        ).mean()  # stored in thousandths
-        for bug in ("mean before pt", "scalar alpha", "binary scalar alpha", "weight inside cross entropy")
-    }
-    assert beats.pop("weight inside cross entropy") == pytest.approx(0.855)
-    assert min(beats.values()) >= 0.99
 
 
 def test_the_weight_inside_trades_precision_for_recall():
