@@ -1,8 +1,9 @@
 """Write focal_lib/results/rivals.csv.gz: focal loss against its rivals, the protocol of chapter 10.
 
-Problems    Two synthetic classes, prevalence 1 to 50 %; for each, 450 training examples with label noise 0, 10 and 30 %
-            and, without noise, 150 examples, and 450 with more overlap. Ten synthetic classes, thinned to the same
-            proportions (rarest to commonest), with 450 examples and no noise. Each seed draws its own problem.
+Problems    Two synthetic classes, prevalence 1 to 50 %; for each, 450 training examples with 0, 10 and 30 % of the
+            labels shuffled ("noise") and, without noise, 150 examples, and 450 with more overlap. Ten synthetic
+            classes, thinned to the same proportions (rarest to commonest), with 450 examples and no noise. Each seed
+            draws its own problem.
             Two real data sets of scikit-learn, one with two classes and one with ten, thinned in the same way, with the
             same noise; each seed draws its own split.
 Methods     METHODS: ten losses, and four repairs of a trained network that need no training of their own.

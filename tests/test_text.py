@@ -366,6 +366,8 @@ def test_the_ceiling_and_the_baseline(notes, runs):
     assert ceiling == pytest.approx((0.88, 0.79), abs=0.005)
     assert runs.loc["bag of words", "accuracy"].mean() == pytest.approx(0.83, abs=0.005)
     assert runs.loc["bag of words, balanced", "balanced_accuracy"].mean() == pytest.approx(0.70, abs=0.005)
+    assert round(ceiling[0] - runs.loc["bag of words", "accuracy"].mean(), 2) == 0.05
+    assert round(ceiling[1] - runs.loc["bag of words, balanced", "balanced_accuracy"].mean(), 2) == 0.09
 
 
 def test_where_a_vocabulary_in_pieces_saves_memory():

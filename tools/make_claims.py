@@ -89,10 +89,10 @@ def gamma_zero_of_source_002():
     return f"{ours / F.binary_cross_entropy_with_logits(logits, target):.2f}"
 
 
-def focal_to_cross_entropy(p_t):
+def focal_to_cross_entropy(p_t, digits=3):
     """(value, gradient) of focal loss with gamma 2, as multiples of cross-entropy's."""
     p_t = torch.tensor([p_t], dtype=torch.float64)
-    return [f"{(a / b).item():.3f}" for a, b in zip(curve(p_t, 2.0), curve(p_t, 0.0), strict=True)]
+    return [f"{(a / b).item():.{digits}f}" for a, b in zip(curve(p_t, 2.0), curve(p_t, 0.0), strict=True)]
 
 
 def class_weight_sums():

@@ -61,13 +61,13 @@ def make_problem(seed, *, classes=2, prevalence=0.2, n=600, overlap="small", noi
     """A fresh problem: ``n`` examples to learn from, n / 2 held out for choices, and ``test`` more to be scored on.
 
     Ten features, of which six carry the class and two repeat them (``make_classification``). The prevalence thins the
-    classes and does not move them. Noise takes a share of the labels and deals them out anew among their examples, so
+    classes and does not move them. Noise takes a share of the labels and shuffles them among their examples, so
     that each class keeps its count; the test set's labels are clean.
 
     Args:
         seed: draws the problem, its examples, and the noise.
         overlap: "small" or "large" (the clusters' distance is 1, or a half).
-        noise: share of labels that are dealt out anew, 0 to 1.
+        noise: share of labels that are shuffled, 0 to 1.
 
     Raises:
         ValueError: see :func:`class_counts`; an unknown overlap, a noise outside [0, 1], more than 64 classes.

@@ -119,8 +119,8 @@ def difference(first, second, score, *, task="2 classes", prevalence=0.05, probl
         score: one of ``SCORES``, or "slope".
         task: "2 classes" or "10 classes" (synthetic), "breast cancer" (two classes too) or "digits" (ten).
         prevalence: 0.01 (synthetic data only), 0.05, 0.2 or 0.5.
-        problem: "plain", of ten synthetic classes the only one; "noise 10" or "noise 30", the share of labels dealt out
-            anew; with two synthetic classes also "few" (150 examples in place of 450) and "overlap".
+        problem: "plain", of ten synthetic classes the only one; "noise 10" or "noise 30", the share of labels that are
+            shuffled; with two synthetic classes also "few" (150 examples in place of 450) and "overlap".
 
     Raises:
         ValueError: an unknown name, or a problem that was not run.
