@@ -306,6 +306,16 @@ def test_an_alpha_for_yes_against_no_is_found_beside_what_looks_like_weights(los
     assert ("after a softmax, that is another loss" in str(diagnosis)) == (loss is of_probabilities)
 
 
+def test_a_sum_over_the_classes_is_of_a_table_and_not_of_one_probability_a_row():
+    def loss(y_true, y_pred, gamma=2.0, alpha=0.25):
+        p = y_pred.clamp(1e-7, 1 - 1e-7)
+        yes = -alpha * y_true * (1 - p) ** gamma * p.log()
+        no = -(1 - alpha) * (1 - y_true) * p**gamma * (1 - p).log()
+        return (yes + no).sum(-1).mean()
+
+    assert "a softmax with one yes-or-no term for each class, 0.25 for yes" in diagnose(loss).headline
+
+
 def test_a_mean_over_images_is_a_remark():
     def loss(x, y, gamma=2.0):
         ce = F.cross_entropy(x, y, reduction="none")

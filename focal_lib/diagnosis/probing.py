@@ -38,6 +38,7 @@ class Probing:
     def _find_form(self, forms):
         """Take the first form that fits; else the first in which the loss runs; else the first, with its error."""
         first, ran, blind, of_rows, names, left = None, None, False, (), self.names, self.left
+        table, of_a_table = None, False
         for form in forms:
             self.names, self.left = names, left
             of_two = blind or (ran and ran["form"].target is one_hot and form.input is not PLAIN.input)
@@ -53,11 +54,16 @@ class Probing:
             if self.error is None:
                 # One alpha for every yes and no is told best where it was first seen, on a one-hot table.
                 one_alpha = form.input in (logit, column) and self.alpha_is_numeric and not self.balances
-                if self.fits and not (ran and one_alpha):
+                # What adds up the classes of a table adds up the rows where each row is one probability.
+                of_one = form.words.startswith("one probability")
+                of_a_table |= of_one and ran and (self.own_reduction, ran["own_reduction"]) == ("sum", "mean")
+                if self.fits and not (ran and one_alpha) and not (of_one and of_a_table):
                     return
                 if not ran:
                     ran, blind = found, self._looks_at_two_logits_only()
-        vars(self).update((ran or first) | {"printed": self.printed})
+                if form.words == "probabilities and one-hot targets":
+                    table = found
+        vars(self).update(((of_a_table and table) or ran or first) | {"printed": self.printed})
 
     def _looks_at_two_logits_only(self):
         """Whether logits beyond the second change nothing: code for two classes that takes more without a word."""
