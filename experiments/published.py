@@ -57,7 +57,7 @@ PUBLISHED = [
         "focal-loss-torch",
         "FocalLoss",
         peers.focal_loss_torch,
-        "Takes probabilities, so what softmax has rounded away is lost before it starts. Up to there it is exact.",
+        "Takes probabilities and adds 1e-16 before the logarithm: mistakes with a p_t far below that get no gradient.",
     ),
     (
         "pytorch-toolbelt",

@@ -277,7 +277,8 @@ def test_reports():
     diagnosis = diagnose(CATALOGUE["mean_before_pt"].loss)
     text, page = str(diagnosis), diagnosis._repr_html_()
     broken = len(diagnosis.violations)
-    said = f"mean_before_pt: faulty. One p_t for the whole batch: its {broken} broken promises follow from that."
+    said = "mean_before_pt: faulty. One p_t for the whole batch: "
+    said += f"its {broken} broken promises are this bug's, to the digit."
     assert text.startswith(said)
     assert said in page
     assert diagnosis.as_dict()["headline"] == said

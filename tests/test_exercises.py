@@ -46,7 +46,7 @@ def test_there_are_as_many_as_promised():
     assert set(STUDENT) == set(MASTER), "make editions"
     for page in ("_toc.yml", "book/exercises.md"):
         named = re.findall(r"notebooks/exercises/(\w+)", (ROOT / page).read_text("utf-8"))
-        assert named == SLUGS, f"{page} names each exercise, in order"
+        assert list(dict.fromkeys(named)) == SLUGS, f"{page} names each exercise, in order"
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -28,7 +28,9 @@ def build(folder, page):
     shutil.copy(ROOT / "_config.yml", folder)
     for part in ("_ext", "_templates", "static", "bench"):
         shutil.copytree(ROOT / "book" / part, folder / "book" / part)
-    shutil.copytree(ROOT / "focal_lib", folder / "focal_lib")  # the bench packs it
+    (folder / "book" / "views").mkdir()
+    shutil.copy(ROOT / "book" / "views" / "example.json", folder / "book" / "views")  # the bench packs it
+    shutil.copytree(ROOT / "focal_lib", folder / "focal_lib")  # and this
     (folder / "_toc.yml").write_text("format: jb-book\nroot: index\n")
     (folder / "index.md").write_text(page)
     return subprocess.run(build_command(), cwd=folder, capture_output=True, text=True)

@@ -25,7 +25,7 @@ def ignored_rows_in_the_mean(input, target, gamma=2.0, ignore_index=-100, reduct
     source="PaddlePaddle/PaddleSeg#1899 (2022)",
     symptom="Unlabelled pixels are learned as background.",
     hides="Background is frequent anyway.",
-    fix="Replace the index for the look-up, then multiply by the mask.",
+    fix="Replace the index for the look-up, multiply by the mask, and divide by the number of targets kept.",
 )
 def ignored_rows_as_class_zero(input, target, gamma=2.0, ignore_index=-100, reduction="mean"):
     ce = cross_entropy(input, target.where(target != ignore_index, 0))  # any label will do; its loss is counted

@@ -63,8 +63,8 @@ def scalar_alpha(input, target, alpha=0.25, gamma=2.0, reduction="mean"):
     exposed_by="none_has_the_targets_shape",
     title="Weights (N, 1) times losses (N,): an N×N table",
     source="Hsuxu/Loss_ToolBox-PyTorch#8 (2019)",
-    symptom="No class counts more than another; with the pixels of a batch as rows, 19600 GiB of memory are asked for.",
-    hides="The mean of the table is mean(alpha) · mean(loss), a plausible number that falls.",
+    symptom="No class counts more than another; with the pixels of 35 images of 256 × 256, 19600 GiB are asked for.",
+    hides="The mean of the table is mean(alpha[target]) · mean(loss), a plausible number that falls.",
     fix="Keep the weights in the target's shape: alpha[target], no unsqueeze.",
 )
 def n_by_n(input, target, alpha=None, gamma=2.0, reduction="mean"):

@@ -80,7 +80,7 @@ def easy_side_kept(input, target, gamma=2.0, reduction="mean"):
     title="log p used as if it were p",
     source="DingKe/pytorch_workplace#1 (2017)",
     symptom="The loss is larger than cross-entropy, and hard examples explode.",
-    hides="It falls with p_t, so training works: it is an over-aggressive hard-example miner.",
+    hides="It falls as p_t rises, so training works: it is an over-aggressive hard-example miner.",
     fix="p_t = exp(log_p_t).",
 )
 def log_p_taken_for_p(input, target, gamma=2.0, reduction="mean"):

@@ -80,7 +80,7 @@ def detached_focus(input, target, gamma=2.0, reduction="mean"):
     title="A modulator that overflows",
     source="richardaecn/class-balanced-loss#1 (2019), whose formula others copied",
     symptom="NaN gradients once an example is certain.",
-    hides="Values stay finite and right.",
+    hides="For gamma > 0 values stay finite and right.",
     fix="-expm1(-ce) needs no odds.",
 )
 def overflowing_focus(input, target, gamma=2.0, reduction="mean"):

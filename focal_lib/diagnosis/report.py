@@ -116,8 +116,8 @@ class Diagnosis:
             number = len(self.explained[first])
             share = "its broken promise" if broken == 1 else f"its {broken} broken promises"
             some = "" if number == broken else f"{number} of "
-            follow = "follow" if number > 1 else "follows"
-            return f"{name}: {self.verdict}. {CATALOGUE[first].title}: {some}{share} {follow} from that."
+            are = "are" if number > 1 else "is"
+            return f"{name}: {self.verdict}. {CATALOGUE[first].title}: {some}{share} {are} this bug's, to the digit."
         of = f"{broken} of the promises do not hold, first of all" if broken > 1 else "One promise does not hold"
         return f"{name}: {self.verdict}. {of}: “{PROPERTIES[serious[0]].statement}”"
 
@@ -209,6 +209,7 @@ class Diagnosis:
         for heading, words in self._notes() if not self.stopped else ():
             if words:
                 rows = "".join(f"<li>{say(word)}</li>" for word in words)
-                parts.append(f"<details><summary>{heading} {len(words)}</summary><ul>{rows}</ul></details>")
+                number = len(self.untested) if heading == "Not tested:" else len(words)
+                parts.append(f"<details><summary>{heading} {number}</summary><ul>{rows}</ul></details>")
         style = f"border-left: 4px solid {colours.get(self.verdict, '#777')}; padding: 0 1em; color: inherit"
         return f'<div style="{style}; overflow-wrap: anywhere">' + "".join(parts) + "</div>"
