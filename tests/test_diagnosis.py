@@ -278,7 +278,7 @@ def test_reports():
     text, page = str(diagnosis), diagnosis._repr_html_()
     broken = len(diagnosis.violations)
     said = "mean_before_pt: faulty. One p_t for the whole batch: "
-    said += f"its {broken} broken promises are this bug's, to the digit."
+    said += f"its {broken} broken promises are those of this bug, to the digit."
     assert text.startswith(said)
     assert said in page
     assert diagnosis.as_dict()["headline"] == said

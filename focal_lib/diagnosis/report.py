@@ -116,8 +116,8 @@ class Diagnosis:
             number = len(self.explained[first])
             share = "its broken promise" if broken == 1 else f"its {broken} broken promises"
             some = "" if number == broken else f"{number} of "
-            are = "are" if number > 1 else "is"
-            return f"{name}: {self.verdict}. {CATALOGUE[first].title}: {some}{share} {are} this bug's, to the digit."
+            are = "are those" if number > 1 else "is that"
+            return f"{name}: {self.verdict}. {CATALOGUE[first].title}: {some}{share} {are} of this bug, to the digit."
         of = f"{broken} of the promises do not hold, first of all" if broken > 1 else "One promise does not hold"
         return f"{name}: {self.verdict}. {of}: “{PROPERTIES[serious[0]].statement}”"
 
