@@ -114,7 +114,7 @@ def growth_text(results):
     (rows, *_), (own, *_) = series(results, "N", OURS)
     reference = series(results, "N", REFERENCE)[1][0]
     sentences.append(
-        f"Below these sizes, starting the operations costs most: {rows} rows of {CLASSES_HELD} take {own:.2f} ms "
+        f"With few numbers, starting the operations costs most: {rows} rows of {CLASSES_HELD} take {own:.2f} ms "
         f"with `{OURS}` and {reference:.2f} ms with `{REFERENCE}`."
     )
     if slower := [size(shape) for shape in dict.fromkeys(plain_is_faster(results))]:  # both series have one shape
