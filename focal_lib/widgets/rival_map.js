@@ -48,9 +48,7 @@ function render({ model, el }) {
         const box = paint(make("rect", { x: x + 2, y: y + 1, width: one - 4, height: row - 3, rx: 3 }), kinds[best]);
         box.style.fillOpacity = tables.level[at(index, 1)] ? 0.18 : 0.5;
         box.style.strokeWidth = here ? 3 : 0.7;
-        const hit = make("g", {}, box, make("text", { class: "live-small", x: x + one / 2, y: y + 21, "text-anchor": "middle" }, short[best]));
-        hit.addEventListener("click", () => view.set({ prevalence, problem }));
-        svg.append(hit);
+        svg.append(make("g", { "data-prevalence": prevalence, "data-problem": problem }, box, make("text", { class: "live-small", x: x + one / 2, y: y + 21, "text-anchor": "middle" }, short[best])));
       });
     });
     return svg;
@@ -67,8 +65,10 @@ function render({ model, el }) {
     const px = (value) => left + 8 + ((value - low) / (high - low)) * (width - left - 20);
     svg.append(make("text", { class: "live-name", x: 0, y: 14 }, `${model.get("score")}, beside cross-entropy`));
     const size = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5].find((step) => (high - low) / step <= (width < 480 ? 4 : 7)) ?? 1;
+    const grid = make("g"), rows = make("g"); // apart, so that another number of lines leaves the rows as they are
+    svg.append(grid, rows);
     for (let k = Math.ceil(low / size); k <= high / size; k++) {
-      svg.append(
+      grid.append(
         make("line", { class: k ? "live-grid" : "live-axis", x1: px(k * size), x2: px(k * size), y1: top, y2: height - 8 }),
         make("text", { class: "live-small", x: px(k * size), y: top - 6, "text-anchor": "middle" }, String(Number((k * size).toFixed(3)))),
       );
@@ -77,15 +77,20 @@ function render({ model, el }) {
       const y = top + (k + 0.5) * row + 3;
       const line = paint(make("line", { x1: px(mean - half), x2: px(mean + half), y1: y, y2: y }), kinds[k]);
       line.style.strokeWidth = 3;
-      svg.append(make("text", { x: 0, y: y + 4 }, methods[k]), line, paint(make("circle", { cx: px(mean), cy: y, r: 4.5 }), kinds[k]));
+      rows.append(make("text", { x: 0, y: y + 4 }, methods[k]), line, paint(make("circle", { cx: px(mean), cy: y, r: 4.5 }), kinds[k]));
     });
     return svg;
   }
 
   function draw(width) {
-    view.drawing.replaceChildren(map(width), beside(width));
+    redraw(view.drawing, map(width), beside(width));
     view.sentence.textContent = say();
   }
+
+  view.drawing.addEventListener("click", (event) => {
+    const cell = event.target.closest("[data-problem]");
+    if (cell) view.set({ prevalence: Number(cell.dataset.prevalence), problem: cell.dataset.problem });
+  });
 
   return view.show(draw);
 }
