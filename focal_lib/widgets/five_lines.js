@@ -39,14 +39,14 @@ function render({ model, el }) {
   for (const [tick, x] of ticks) svg.append(make("text", { x, y: 329, "text-anchor": "middle" }, String(tick)));
   const middle = make("text", { x: 320, y: 356, "text-anchor": "middle" });
   middle.append("probability of the true class, ", ...ptSvg());
-  const bar = make("rect", { class: "live-already", x: 8, y: 367, height: 16 });
-  const owned = make("text", { class: "live-already", x: 8, y: 404 });
-  const rest = make("text", { class: "live-wrong", x: 632, y: 404, "text-anchor": "end" });
+  const bar = make("rect", { class: "live-wrong", x: 8, y: 367, height: 16 }); // on the side of the hard examples
+  const owned = make("text", { class: "live-already", x: 632, y: 404, "text-anchor": "end" });
+  const rest = make("text", { class: "live-wrong", x: 8, y: 404 });
   svg.append(
     make("text", { x: 8, y: 18 }, `minority (rare): ${count} examples`), make("text", { x: 8, y: 178 }, `majority (common): ${total - count}`),
     make("text", { x: 632, y: 18, "text-anchor": "end" }, "dot area: share of the push"),
     make("text", { x: 8, y: 356 }, "← hard"), make("text", { x: 632, y: 356, "text-anchor": "end" }, "easy →"), middle,
-    make("rect", { class: "live-wrong", x: 8, y: 367, width: 624, height: 16 }), bar, owned, rest,
+    make("rect", { class: "live-already", x: 8, y: 367, width: 624, height: 16 }), bar, rest, owned,
   );
 
   return view.show(() => {
@@ -56,7 +56,7 @@ function render({ model, el }) {
       if (dot.getAttribute("r") !== r) dot.setAttribute("r", r); // a dot that stays costs nothing
     });
     const share = now("right")[which()];
-    bar.setAttribute("width", (624 * share).toFixed(1));
+    bar.setAttribute("width", (624 * (1 - share)).toFixed(1));
     owned.textContent = `already right: ${percent(share)} of the push`;
     rest.textContent = `still wrong: ${percent(1 - share)}`;
     const [before, after] = code.replace(/gamma=[\d.]+/, `gamma=${model.get("gamma").toFixed(2)}`).split("    ce = {}\n");
