@@ -191,7 +191,10 @@ def gradient_of_objective(loss, call, gamma=None):
             what = "Its gradient has the wrong sign" if turned else "Its gradient is not that of the focal loss"
             fix = "Return the gradient." if turned else "Compare it with torch.autograd.grad of the loss."
             if torch.allclose(got, by_p, rtol=1e-3):
-                what, fix = "Its gradient is by the probability, not by the scores", "Multiply by p_t * (onehot - p)."
+                what, fix = (
+                    "Its gradient is by the probability, not by the scores",
+                    "For each row return slope * p_t * (onehot - p), with slope the number that it gives the target.",
+                )
             told = f"{example}, gamma {g:g}: the gradient is {numbers(got[0])}, expected {numbers(expected[0])}"
             wrong = wrong or (OBJECTIVE, [what, fix, told])
     return wrong
