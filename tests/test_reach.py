@@ -316,6 +316,14 @@ def test_a_sum_over_the_classes_is_of_a_table_and_not_of_one_probability_a_row()
     assert "a softmax with one yes-or-no term for each class, 0.25 for yes" in diagnose(loss).headline
 
 
+def test_a_mean_over_a_table_of_logits_is_told_by_its_name():
+    def loss(pred, target, gamma=2.0):
+        p = pred.softmax(dim=1)  # of one column it is 1, and so the loss 0, whatever the reduction
+        return -(target * (1 - p) ** gamma * p.log()).mean()
+
+    assert diagnose(loss).suspects[0] == "mean_over_classes"
+
+
 def test_a_mean_over_images_is_a_remark():
     def loss(x, y, gamma=2.0):
         ce = F.cross_entropy(x, y, reduction="none")

@@ -55,7 +55,7 @@ class Probing:
                 # One alpha for every yes and no is told best where it was first seen, on a one-hot table.
                 one_alpha = form.input in (logit, column) and self.alpha_is_numeric and not self.balances
                 # What adds up the classes of a table adds up the rows where each row is one probability.
-                of_one = form.words.startswith("one probability")
+                of_one = self.fits and form.words.startswith("one probability")
                 of_a_table |= of_one and ran and (self.own_reduction, ran["own_reduction"]) == ("sum", "mean")
                 if self.fits and not (ran and one_alpha) and not (of_one and of_a_table):
                     return
