@@ -122,12 +122,13 @@ def test_axe_looks_again_at_what_only_the_night_shows(open_page):
         opened.run("document.querySelector('article').prepend(document.createElement('img'))")
         style = "article > img { display: none; width: 9px; height: 9px }"
         style += f" @media (prefers-color-scheme: dark) {{ {hurt} }}"
-        opened.run("document.head.appendChild(document.createElement('style')).textContent = argument", style)
+        sheet = "Object.assign(document.createElement('style'), { id: 'hurt', textContent: argument })"
+        opened.run(f"document.head.append({sheet})", style)
         assert violations(opened) == []
         opened.page.emulate_media(color_scheme="dark")
         until(lambda: opened.run(dark), pause=opened.page.wait_for_timeout)
         assert {found for found, _ in violations(opened)} == {rule}
-        opened.run("document.querySelectorAll('article > img, head > style:last-child').forEach((one) => one.remove())")
+        opened.run("document.querySelectorAll('article > img, #hurt').forEach((one) => one.remove())")
 
 
 @pytest.mark.parametrize("page", ["notebooks/09_detection", "book/speed"])
