@@ -9,6 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from engines import CONTRAST, built, live_pages, pages, until
 
 DARK = "return document.documentElement.dataset.theme === 'dark' && document.getAnimations().length === 0"
+LIGHT = DARK.replace("dark", "light")
 PHONE = {"width": 390, "height": 844}
 STATE = r'(<script type="application/vnd.jupyter.widget-state\+json">)(.*?)(</script>)'
 
@@ -112,13 +113,12 @@ def test_axe_looks_again_at_what_only_the_night_shows(open_page):
     """And, where nothing but colours change, at colours: a picture without words, then words in grey on grey."""
     opened = open_page("book/glossary", color_scheme="light")
     assert violations(opened) == []
-    dark = "return document.documentElement.dataset.theme === 'dark'"
     for rule, hurt in (
         ("color-contrast", "article p { color: #777 !important; background: #888 !important }"),
         ("image-alt", "article > img { display: block !important }"),
     ):
         opened.page.emulate_media(color_scheme="light")
-        until(lambda: not opened.run(dark), pause=opened.page.wait_for_timeout)
+        until(functools.partial(opened.run, LIGHT), pause=opened.page.wait_for_timeout)
         opened.run("document.querySelector('article').prepend(document.createElement('img'))")
         style = "article > img { display: none; width: 9px; height: 9px }"
         style += f" @media (prefers-color-scheme: dark) {{ {hurt} }}"
@@ -126,7 +126,7 @@ def test_axe_looks_again_at_what_only_the_night_shows(open_page):
         opened.run(f"document.head.append({sheet})", style)
         assert violations(opened) == []
         opened.page.emulate_media(color_scheme="dark")
-        until(lambda: opened.run(dark), pause=opened.page.wait_for_timeout)
+        until(functools.partial(opened.run, DARK), pause=opened.page.wait_for_timeout)
         assert {found for found, _ in violations(opened)} == {rule}
         opened.run("document.querySelectorAll('article > img, #hurt').forEach((one) => one.remove())")
 
