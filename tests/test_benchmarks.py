@@ -118,7 +118,7 @@ def test_what_the_page_says_in_words_is_what_the_stored_results_say():
     times = {shape: found[speed.OURS]["time"][1] for shape, found in rows.items()}
     assert max(times.values()) < 1 and len(times) == 5
     assert speed_page.cheaper_from(results, "C") > 20  # "4 096 rows of ten to some hundred classes"
-    assert speed_page.cheaper_from(results, "N") > 256 and speed_page.cheaper_from(results, "C") > 2
+    assert speed_page.cheaper_from(results, "N") > 256
     ranges = {(65_536, 100): (0.4, 0.9), (8192, 32_000): (0.2, 0.6), (8, 21, 512, 512): (0.4, 0.7)}
     for case in results["table"]:
         if case["dtype"] == "float32" and (limits := ranges.get(tuple(case["shape"]))):

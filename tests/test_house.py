@@ -31,37 +31,38 @@ COUNTED = {
 }
 
 
-def test_the_loss_the_bugs_the_diagnosis_and_the_exercises_need_torch_and_tqdm_only():
-    code = """
+def run_without(packages, code, *arguments):
+    """Run this Python code where importing any of the packages, named in one string, fails."""
+    blocked = """
 import sys
 class Blocked:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in sys.argv[1].split():
             raise ImportError(f"{name} is blocked")
 sys.meta_path.insert(0, Blocked())
+"""
+    subprocess.run([sys.executable, "-c", blocked + code, packages, *arguments], check=True, cwd=ROOT)
+
+
+def test_the_loss_the_bugs_the_diagnosis_and_the_exercises_need_torch_and_tqdm_only():
+    code = """
 import focal_lib, focal_lib.bugs, focal_lib.diagnosis, focal_lib.exercises
 focal_lib.exercises.Exercise("x", focal_lib.bugs.CATALOGUE["mean_before_pt"].loss)
 """
     heavy = "pandas scipy sklearn joblib matplotlib PIL ipywidgets anywidget traitlets transformers tokenizers triton"
-    subprocess.run([sys.executable, "-c", code, heavy], check=True, cwd=ROOT)
+    run_without(heavy, code)
 
 
 def test_the_site_is_built_without_what_the_notebooks_need(tmp_path):
     """`make book` installs no torch; its extensions would find the one that the tests installed."""
     code = """
-import sys
 from types import SimpleNamespace
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in sys.argv[2].split():
-            raise ImportError(f"{name} is blocked")
-sys.meta_path.insert(0, Blocked())
 sys.path.insert(0, "book/_ext")
 import bench
-bench.write(SimpleNamespace(builder=SimpleNamespace(name="html"), outdir=sys.argv[1]), None)
+bench.write(SimpleNamespace(builder=SimpleNamespace(name="html"), outdir=sys.argv[2]), None)
 """
     heavy = "torch numpy pandas scipy sklearn joblib matplotlib PIL ipywidgets anywidget traitlets triton"
-    subprocess.run([sys.executable, "-c", code, tmp_path, heavy], check=True, cwd=ROOT)
+    run_without(heavy, code, tmp_path)
     assert (tmp_path / "_static" / "bench" / "example.js").stat().st_size > 100_000
 
 

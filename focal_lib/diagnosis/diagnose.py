@@ -15,7 +15,7 @@ from tqdm import tqdm
 from .._checks import check_choice
 from .adapter import Adapter, Stopped, Untestable
 from .cases import Violation, make_cases, numbers
-from .forms import FORMS
+from .forms import TABLE
 from .mistakes import mistake_in_the_weights, mistake_of
 from .properties import LEVELS, PROPERTIES, check
 from .reach import IN_NUMPY, gradient_of_objective, hint, step_of
@@ -219,7 +219,7 @@ def _conventions(adapter, violations):
     if adapter.form.words.startswith("one probability"):
         with contextlib.suppress(Exception):
             other = copy.copy(adapter)
-            other.form = next(form for form in FORMS if form.words == "probabilities and one-hot targets")
+            other.form = TABLE
             other(torch.ones((2, 3)).to(adapter.dtype), adapter.labels([0, 1]))
             found.append("It takes many classes too, a yes-or-no question each: after a softmax, that is another loss.")
     if adapter.classes_last:

@@ -79,6 +79,7 @@ _softmax, _log_softmax = partial(F.softmax, dim=1), partial(F.log_softmax, dim=1
 PLAIN = Form("")
 MAPS = Form("label maps (N, C, H, W) only", lambda x: x[:, :, None, None], lambda t, x: t[:, None, None])
 MAPS_LAST = Form("label maps (N, H, W, C) only", lambda x: x[:, None, None], lambda t, x: t[:, None, None])
+TABLE = Form("probabilities and one-hot targets", _softmax, one_hot)
 ONE_LOGIT = Form("one logit (N,) for two classes", logit, _yes, 2)
 COLUMN = Form("one logit (N, 1) for two classes, targets (N,)", column, _yes, 2)
 FORMS = (  # the usual ones first
@@ -86,7 +87,7 @@ FORMS = (  # the usual ones first
     Form("one-hot targets", target=one_hot),
     Form("log-probabilities", _log_softmax),
     Form("probabilities", _softmax),
-    Form("probabilities and one-hot targets", _softmax, one_hot),
+    TABLE,
     Form("log-probabilities and one-hot targets", _log_softmax, one_hot),
     ONE_LOGIT,
     Form("one logit (N, 1) for two classes, targets (N, 1)", column, _yes_column, 2),

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from .forms import ALPHAS, MAPS, MAPS_LAST, PLAIN, Form, column, logit, one_hot
+from .forms import ALPHAS, MAPS, MAPS_LAST, PLAIN, TABLE, Form, column, logit, one_hot
 
 __all__ = ["Nonsense", "Probing", "Stopped", "Untestable", "as_number", "exponent_of", "first_of"]
 
@@ -61,7 +61,7 @@ class Probing:
                     return
                 if not ran:
                     ran, blind = found, self._looks_at_two_logits_only()
-                if form.words == "probabilities and one-hot targets":
+                if form is TABLE:
                     table = found
         vars(self).update(((of_a_table and table) or ran or first) | {"printed": self.printed})
 
