@@ -60,6 +60,25 @@ def compute_loss(model, inputs, return_outputs=False):
     return (focal_loss(out.logits, labels), out) if return_outputs else focal_loss(out["logits"], labels)
 
 
+def in_a_loop(loop, pred, target, gamma=2.0):
+    return focal_loss(pred, target, gamma=gamma)
+
+
+def a_weight_for_each_row(logits, yes, w, gamma=2.0):
+    return (w * focused(F.binary_cross_entropy_with_logits(logits, yes, reduction="none"), gamma)).mean()
+
+
+def five_classes_last(logits, targets, gamma=2.0, costs=(1.0, 3.0, 6.0, 15.0, 35.0)):
+    hot, log_p = F.one_hot(targets, 5), logits.log_softmax(-1)
+    log_p_t = (hot * log_p).sum(-1)
+    return ((torch.tensor(costs).to(logits) * hot).sum(-1) * focused(-log_p_t, gamma)).mean()
+
+
+def yes_weighted(logits, targets, alpha=None, gamma=2.0):
+    loss = focused(F.binary_cross_entropy_with_logits(logits, targets.to(logits), reduction="none"), gamma)
+    return (loss if alpha is None else (alpha * targets + (1 - alpha) * (1 - targets)) * loss).mean()
+
+
 def factory(gamma=2.0):
     return lambda logits, targets: focal_loss(logits, targets, gamma=gamma)
 
@@ -77,6 +96,10 @@ def factory(gamma=2.0):
         (loss_and_more, ""),
         (weights_inside, "by [1, 2, 4]"),
         (compute_loss, "Its gamma is 2."),
+        (in_a_loop, ""),
+        (a_weight_for_each_row, "one logit (N,)"),
+        (five_classes_last, "by [1, 3, 6, 15, 35]"),
+        (yes_weighted, "alpha is the weight of class 1"),
         (factory, ""),
         (lambda input, target: 3 * focal_loss(input, target, gamma=1.0), "3 times the focal loss"),
     ],
@@ -85,6 +108,29 @@ def test_right_in_its_own_form(loss, words):
     diagnosis = diagnose(loss)
     assert diagnosis.verdict == "right", diagnosis
     assert words in " ".join(diagnosis.conventions)
+
+
+def test_what_was_filled_in_is_told():
+    assert diagnose(a_weight_for_each_row).left == ["w = 1 for each row, filled in"]
+    assert diagnose(in_a_loop).left == ["loop = None"]
+
+
+class OneNumber(nn.Module):
+    def __init__(self, alpha=0.25, gamma=2.0):
+        super().__init__()
+        self.alpha, self.gamma = alpha, gamma
+
+    def forward(self, logits, target):
+        hot = F.one_hot(target, logits.shape[1])
+        return (
+            (self.alpha * hot).sum(1) * focused(F.cross_entropy(logits, target, reduction="none"), self.gamma)
+        ).mean()
+
+
+def test_a_number_is_no_weight_that_stays_behind():
+    """A tensor happens to pass through code for one number."""
+    diagnosis = diagnose(OneNumber)
+    assert diagnosis.verdict == "right" and diagnosis.levels["weights_follow_the_module"] == "manners", diagnosis
 
 
 class Temperature(nn.Module):

@@ -53,9 +53,15 @@ def first_weight(input, target, alpha=None, gamma=2.0):
     return loss.mean() if alpha is None else (alpha[0] * loss).mean()
 
 
+def detached_with_weights_of_its_own(input, target, gamma=2.0):
+    ce, weights = F.cross_entropy(input, target, reduction="none"), torch.tensor([1.0, 2.0, 4.0]).to(input)
+    return (weights[target] * (1 - torch.exp(-ce.detach())) ** gamma * ce).mean()
+
+
 @pytest.mark.parametrize(
     ("loss", "cause"),
     [
+        (detached_with_weights_of_its_own, "p_t cut out of the gradient"),
         (p_for_p_t, "It focuses by p where p_t was meant"),
         (p_for_p_t_in_one_column, "It focuses by p where p_t was meant"),
         (yeses_only, "A no costs nothing"),

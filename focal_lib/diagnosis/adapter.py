@@ -8,7 +8,7 @@ import inspect
 import torch
 from torch import nn
 
-from .forms import ALPHAS, FORMS, NAMES, REDUCTIONS, REQUIRED, TARGET_NAMES, one_hot
+from .forms import ALPHAS, FORMS, INPUT_NAMES, NAMES, REDUCTIONS, REQUIRED, TARGET_NAMES, one_hot
 from .probing import Nonsense, Probing, Stopped, Untestable, as_number, first_of
 from .settings import hushed
 
@@ -52,7 +52,7 @@ class Adapter(Probing):
             self._rebuild_from_class(loss)
         self.own_gamma = float(gamma) if isinstance(gamma, (int, float)) else 2.0
         self._read_signatures()
-        self._find_form(FORMS + self._forms_of_size())
+        self._find_form(FORMS[:1] + self._forms_of_size() + FORMS[1:])
 
     # What the loss takes, by its signatures.
 
@@ -68,12 +68,15 @@ class Adapter(Probing):
         else:
             at_call = parameters_of(getattr(self.loss, "forward", self.loss))
         self.of_a_trainer = [p.name for p in at_call[:2]] == ["model", "inputs"]
-        # Logits and targets that may only be given by name.
+        pair = _pair_of(at_call)
+        # Logits and targets that may only be given by name, or that are not the first two.
         settings = {name for names in NAMES.values() for name in names}
-        self.pair_names = [p.name for p in at_call[:2] if p.kind is p.KEYWORD_ONLY and p.name not in settings]
-        self.target_first = bool(at_call) and at_call[0].name in TARGET_NAMES
+        by_name = pair != at_call[:2] or all(p.kind is p.KEYWORD_ONLY and p.name not in settings for p in pair)
+        self.pair_names = [p.name for p in pair] if by_name else []
+        self.target_first = bool(pair) and pair[0].name in TARGET_NAMES
         self.build_names = {p.name for p in at_build}
-        known = [p for p in at_call[2:] + at_build if p.name not in self.filled and p.kind not in (2, 4)]  # no *args
+        rest = [p for p in at_call if p not in pair]
+        known = [p for p in rest + at_build if p.name not in self.filled and p.kind not in (2, 4)]  # no *args
         self.parameters = {p.name: p for p in known}
         self.of_rows = ()  # what looks like class weights by its name, and is one weight for each row
         self._name_roles()
@@ -92,7 +95,7 @@ class Adapter(Probing):
         # What to pass for an argument that has no default.
         usual = {"alpha": None, "gamma": self.own_gamma, "reduction": "mean", "size_average": True, "reduce": True}
         roles = {name: ours for ours, name in self.names.items()}
-        self.required, self.left = {}, {}
+        self.required, self.left, self.unknown = {}, {}, []
         for name, parameter in self.parameters.items():
             if parameter.default is not inspect.Parameter.empty:
                 if name not in roles:
@@ -103,6 +106,8 @@ class Adapter(Probing):
                 self.required[name] = None
             elif roles.get(name) != "classes" and name.lower() in REQUIRED:
                 self.required[name] = REQUIRED[name.lower()]
+            elif name not in roles:
+                self.unknown.append(name)
         if isinstance(self.left.get("samples_per_cls"), (list, tuple)):
             self.required["samples_per_cls"] = "counts"
         self._list_roles()
@@ -149,8 +154,8 @@ class Adapter(Probing):
 
     @property
     def lengths_by_default(self):
-        """How many weights the arguments for weights hold by default, those that hold more than one."""
-        defaults = [self.parameters[name].default for name in NAMES["alpha"] if name in self.parameters]
+        """How many numbers its arguments hold by default, those that hold more than one: weights of the classes."""
+        defaults = [parameter.default for parameter in self.parameters.values()]
         lists = [d for d in defaults if isinstance(d, (list, tuple)) or getattr(d, "ndim", 0) == 1]
         return {len(d) for d in lists if len(d) > 1}
 
@@ -309,6 +314,15 @@ class _Output(dict):
     """A model's output, as libraries hand it over: by key and by attribute."""
 
     __getattr__ = dict.__getitem__
+
+
+def _pair_of(parameters):
+    """The parameters for logits and targets: the first two, unless their names stand further back."""
+    asked = [p for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+    named = [p for p in asked if p.name in TARGET_NAMES | INPUT_NAMES]
+    if len(asked) > 2 and len(named) == 2 and sum(p.name in TARGET_NAMES for p in named) == 1:
+        return named
+    return parameters[:2]
 
 
 def _is_factory(loss):

@@ -81,7 +81,10 @@ def diagnose(loss, *, gamma=None, seed=0, dtype=torch.float64, device=None):
         relative=relative,
         mistake=mistake,
         conventions=conventions,
-        left=[f"{argument} = {value!r}" for argument, value in adapter.left.items()],
+        left=[
+            f"{argument} = {'1 for each row, filled in' if argument in adapter.unknown and value else repr(value)}"
+            for argument, value in adapter.left.items()
+        ],
         untested=untested,
         stopped=_no_verdict(loss, name, adapter, levels, suspects, untested),
     )
@@ -148,6 +151,9 @@ def _no_verdict(loss, name, adapter, levels, suspects, untested):
     if suspects.ids or (levels and not adapter.raises):
         return None  # it ran and gave nonsense, or fails in a way that is known
     text = str(adapter.error).strip().split("\n")[0].rstrip(".")
+    if adapter.unknown and adapter.raises:
+        text = f"it asks for {' and '.join(adapter.unknown)}: None, 1.0 and 1 for each row were tried"
+        return f"{text}. {hint(loss, name, str(adapter.error))}"
     raised = f"it raised {type(adapter.error).__name__}: " if adapter.raises else ""
     return f"{(raised + text).removesuffix(': ')}. {hint(loss, name, text)}"
 

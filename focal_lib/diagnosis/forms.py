@@ -23,6 +23,10 @@ NAMES = {
     ),
 }
 TARGET_NAMES = {"target", "targets", "label", "labels", "y", "y_true", "gt", "true", "ground_truth", "trues"}
+INPUT_NAMES = {
+    *("input", "inputs", "logits", "logit", "pred", "preds", "prediction", "predictions", "output", "outputs"),
+    *("x", "y_pred", "y_hat", "scores"),
+}
 REDUCTIONS = {  # which argument, set to what, asks for which reduction
     "reduction": {"none": "none", "sum": "sum", "mean": "mean"},
     "size_average": {"sum": False, "mean": True},
@@ -36,6 +40,7 @@ REQUIRED = {  # what to pass for other arguments without a default, by name
     **dict.fromkeys(("samples_per_cls", "cls_num_list", "class_counts", "counts"), "counts"),
     **{"loss_type": "focal", "device": "cpu", "temperature": 1.0, "beta": 0.999, "num_items_in_batch": None},
 }
+FILLERS = (None, "ones", 1.0)  # what is tried for an argument without a default that no name explains
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,7 @@ def _yes_column(t, x):
 
 _softmax, _log_softmax = partial(F.softmax, dim=1), partial(F.log_softmax, dim=1)
 PLAIN = Form("")
+ONE_HOT = Form("one-hot targets", target=one_hot)
 MAPS = Form("label maps (N, C, H, W) only", lambda x: x[:, :, None, None], lambda t, x: t[:, None, None])
 MAPS_LAST = Form("label maps (N, H, W, C) only", lambda x: x[:, None, None], lambda t, x: t[:, None, None])
 TABLE = Form("probabilities and one-hot targets", _softmax, one_hot)
@@ -84,7 +90,7 @@ ONE_LOGIT = Form("one logit (N,) for two classes", logit, _yes, 2)
 COLUMN = Form("one logit (N, 1) for two classes, targets (N,)", column, _yes, 2)
 FORMS = (  # the usual ones first
     PLAIN,
-    Form("one-hot targets", target=one_hot),
+    ONE_HOT,
     Form("log-probabilities", _log_softmax),
     Form("probabilities", _softmax),
     TABLE,

@@ -6,6 +6,7 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 
+from ..bugs import CATALOGUE
 from .cases import numbers, rows_of
 from .forms import logit
 from .probing import exponent_of
@@ -128,6 +129,18 @@ def _of_the_backward(adapter):
         "backward returns grad_output times the derivative.",
         f"{example}, expected {numbers(len(x) * right[:1], 3)}",
     )
+
+
+def _detached(adapter):
+    """Whether the gradient leaves out that (1 - p_t) ** gamma depends on the logits, and the value is right."""
+    x, hot, _alone, batch, slope = measured(adapter)
+    nll, rows = -(x.log_softmax(1) * hot).sum(1), rows_of(adapter, x, hot.argmax(1)).detach()
+    (part,) = torch.autograd.grad(((rows / nll).detach() * nll).mean() * (batch / rows.mean()), x)
+    if not adapter.fits or not torch.allclose(slope, part, rtol=1e-3, atol=1e-7) or adapter.gammas[0] == 0:
+        return None
+    bug = CATALOGUE["detached_focus"]
+    example = f"logits {numbers(x[:1].detach(), 3)}, target [0]: the gradient is {numbers(len(x) * slope[:1], 3)}"
+    return bug.title, bug.fix, f"{example}, that of the loss of this value is another"
 
 
 def _two_sides(adapter):
@@ -261,6 +274,7 @@ def mistake_of(adapter, explained=False):
         _two_sides,
         _fixed_gamma,
         _of_the_backward,
+        _detached,
         _of_the_formula,
         _weights_inside,
         _over_the_batch,

@@ -2,12 +2,13 @@
 
 import contextlib
 import copy
+import itertools
 from dataclasses import replace
 
 import torch
 from torch import nn
 
-from .forms import ALPHAS, MAPS, MAPS_LAST, PLAIN, TABLE, Form, column, logit, one_hot
+from .forms import ALPHAS, FILLERS, MAPS, MAPS_LAST, ONE_HOT, PLAIN, TABLE, Form, column, logit, one_hot
 
 __all__ = ["Nonsense", "Probing", "Stopped", "Untestable", "as_number", "exponent_of", "first_of"]
 
@@ -33,7 +34,11 @@ class Probing:
         """For a loss that holds weights, or has some by default: its number of classes."""
         held = [*vars(self.loss).values(), *self.loss.buffers()] if isinstance(self.loss, nn.Module) else []
         sizes = {t.numel() for t in held if isinstance(t, torch.Tensor) and t.numel() > 1}
-        return tuple(Form(f"{n} classes only", classes=n) for n in sorted(sizes | self.lengths_by_default))
+        return tuple(
+            replace(form, words=f"{n} classes only{', ' * bool(form.words)}{form.words}", classes=n)
+            for n in sorted(sizes | self.lengths_by_default)
+            for form in (PLAIN, ONE_HOT, TABLE)
+        )
 
     def _find_form(self, forms):
         """Take the first form that fits; else the first in which the loss runs; else the first, with its error."""
@@ -42,7 +47,7 @@ class Probing:
         for form in forms:
             self.names, self.left = names, left
             of_two = blind or (ran and ran["form"].target is one_hot and form.input is not PLAIN.input)
-            if ran and form.classes and not of_two:
+            if ran and not ran["form"].classes and form.classes and not of_two:
                 continue  # it takes any number of classes: that it may be right for two is beside the point
             self._probe(form)
             if self.of_rows and not of_rows:
@@ -94,10 +99,13 @@ class Probing:
             neutral = [*[one] * (form.classes == 2), *ones[:3], one, omit]
         dtypes = dict.fromkeys((self.wanted_dtype, torch.float32))
         tries = [(d, *n) for d in dtypes for n in neutral]
-        for whole in (False, True) if "gamma" in self.names else (False,):
+        wholes = (False, True) if "gamma" in self.names else (False,)
+        for filler, whole in itertools.product(FILLERS if self.unknown else FILLERS[:1], wholes):
+            filled = dict.fromkeys(self.unknown, filler)
+            self.required |= filled
             for self.dtype, self.no_weights, self.alpha_form in tries:
                 self.whole_gamma = whole
-                self.names, self.left = dict(names), dict(left)  # an earlier try may have changed them
+                self.names, self.left = dict(names), left | filled  # an earlier try may have changed them
                 self._list_roles()
                 try:
                     self._find_conventions()
@@ -202,12 +210,19 @@ class Probing:
 
     def _find_balance(self):
         """Find out if a single alpha is class 1's weight and 1 - alpha class 0's, as in the paper; -1: the reverse."""
-        if self.only_classes == 2 and self.alpha_is_numeric:
-            quarter, half = (self.singles(2, alpha=a).mean(1) for a in (0.25, 0.5))
-            for side, weights in ((1, [1.5, 0.5]), (-1, [0.5, 1.5])):
-                if torch.allclose(quarter / half, self.tensor(weights), rtol=1e-3):
-                    self.balances, self.no_weights = side, 0.5
-                    self.settable -= {"alpha"}
+        if self.only_classes != 2 or "alpha" not in self.names:
+            return
+        if not self.alpha_is_numeric:
+            one, other = (self._unless_refused(2, alpha=self.tensor(weights)) for weights in ([1, 1], [1, 3]))
+            if one is not None and other is not None and _close(other / one, self.tensor([[1.0], [3.0]])):
+                return  # it takes a weight for each class
+        quarter, half = (self._unless_refused(2, alpha=alpha) for alpha in (0.25, 0.5))
+        if quarter is None or half is None:
+            return
+        for side, weights in ((1, [1.5, 0.5]), (-1, [0.5, 1.5])):
+            if torch.allclose((quarter / half).mean(1), self.tensor(weights), rtol=1e-3):
+                self.balances, self.no_weights = side, 0.5 if self.alpha_is_numeric else self.no_weights
+                self.settable -= {"alpha"}
 
     def _unless_refused(self, classes, **settings):
         try:

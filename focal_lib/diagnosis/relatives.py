@@ -79,10 +79,11 @@ def _references(hot, x, gamma, own):
                 f"a sigmoid focal loss: one yes-or-no question for each class{sides}",
                 (yes_or_no(x.sigmoid(), hot, gamma, alpha)),
             )
-            yield (
-                f"a softmax with one yes-or-no term for each class{sides}",
-                (yes_or_no(log_p.exp(), hot, gamma, alpha)),
-            )
+            if x.shape[1] > 2:  # of two classes it is twice the focal loss
+                yield (
+                    f"a softmax with one yes-or-no term for each class{sides}",
+                    (yes_or_no(log_p.exp(), hot, gamma, alpha)),
+                )
 
 
 def own_numbers(adapter):
