@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from .forms import ALPHAS, FILLERS, MAPS, MAPS_LAST, ONE_HOT, PLAIN, TABLE, Form, column, logit, one_hot
+from .forms import ALPHAS, FILLERS, MAPS, MAPS_LAST, ONE_HOT, PLAIN, TABLE, column, logit, one_hot
 
 __all__ = ["Nonsense", "Probing", "Stopped", "Untestable", "as_number", "exponent_of", "first_of"]
 
