@@ -53,6 +53,10 @@ def first_weight(input, target, alpha=None, gamma=2.0):
     return loss.mean() if alpha is None else (alpha[0] * loss).mean()
 
 
+def a_number_for_weights(input, target, alpha=1.0, gamma=2.0):
+    return (alpha[target] * rows(input, target, gamma)).mean()
+
+
 def detached_with_weights_of_its_own(input, target, gamma=2.0):
     ce, weights = F.cross_entropy(input, target, reduction="none"), torch.tensor([1.0, 2.0, 4.0]).to(input)
     return (weights[target] * (1 - torch.exp(-ce.detach())) ** gamma * ce).mean()
@@ -61,6 +65,7 @@ def detached_with_weights_of_its_own(input, target, gamma=2.0):
 @pytest.mark.parametrize(
     ("loss", "cause"),
     [
+        (a_number_for_weights, "Its default alpha, 1, crashes: it wants a weight for each class"),
         (detached_with_weights_of_its_own, "p_t cut out of the gradient"),
         (p_for_p_t, "It focuses by p where p_t was meant"),
         (p_for_p_t_in_one_column, "It focuses by p where p_t was meant"),

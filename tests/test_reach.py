@@ -1,5 +1,7 @@
 """Losses that are no torch function of logits and targets, and what is said of those that cannot be tested."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -338,3 +340,66 @@ def test_two_numbers_are_no_objective():
     diagnosis = diagnose(lambda input, target: (1.0, 2.0))
     assert diagnosis.verdict == "faulty"
     assert "objective" not in str(diagnosis)
+
+
+def thirteen_classes(input, target, gamma=2.0):
+    hot = torch.zeros(len(target), 13).to(input)
+    hot[range(len(target)), target] = 1
+    log_p_t = (input.log_softmax(1) * hot).sum(1)
+    return (-torch.expm1(log_p_t.clamp_max(-1e-30))) ** gamma @ -log_p_t / len(target)
+
+
+def test_a_number_of_classes_is_read_from_the_error():
+    diagnosis = diagnose(thirteen_classes)
+    assert diagnosis.verdict == "right" and "It takes 13 classes only." in diagnosis.conventions, diagnosis
+
+
+def asks_for_its_probabilities(logits, target, p):
+    p_t = p.gather(1, target[:, None])[:, 0]
+    return ((1 - p_t) ** 2 * F.cross_entropy(logits, target, reduction="none")).mean()
+
+
+def test_what_only_nonsense_fills_is_not_judged():
+    diagnosis = diagnose(asks_for_its_probabilities)
+    assert diagnosis.verdict == "could not test" and "it asks for p:" in diagnosis.headline, diagnosis
+
+
+def bent_at_zero(logits, yes, gamma=2.0):
+    """Right but for a logit of 0, where relu and abs have no slope."""
+    ce = torch.relu(logits) - logits * yes + torch.log1p(torch.exp(-logits.abs()))
+    return ((-torch.expm1(-ce.clamp_min(1e-30))) ** gamma * ce).mean()
+
+
+def test_a_slope_that_is_wrong_at_one_point_is_fragile():
+    diagnosis = diagnose(bent_at_zero)
+    assert diagnosis.verdict == "fragile" and "gradient_has_the_closed_form" in diagnosis.violations, diagnosis
+    assert "two of them equal" in str(diagnosis)
+
+
+def of_a_dataset(margin, data, gamma=2.0):
+    """The gradient with (1 - p_t) ** gamma taken for a constant."""
+    p, y = 1 / (1 + np.exp(-margin)), data.label
+    p_t = y * p + (1 - y) * (1 - p)
+    return (1 - p_t) ** gamma * (p - y), p * (1 - p)
+
+
+def makes_one(gamma=2.0):
+    return lambda y, margin: of_a_dataset(margin, SimpleNamespace(label=y), gamma)
+
+
+@pytest.mark.parametrize("loss", [of_a_dataset, makes_one])
+def test_an_objective_that_forgets_a_term_is_told_so(loss):
+    assert "faulty. Its gradient leaves out that (1 - p_t) ** gamma changes too" in diagnose(loss).headline
+
+
+def sigmoids_of_four(y_true, y_pred):
+    z, hot = torch.tensor(y_pred.reshape(-1, 4, order="F")).requires_grad_(), torch.eye(4)[y_true]
+    ce = F.binary_cross_entropy_with_logits(z, hot.to(z), reduction="none")
+    p = z.sigmoid().detach().numpy()
+    (slope,) = torch.autograd.grad(((0.25 * hot + 0.75 * (1 - hot)) * (1 - torch.exp(-ce)) ** 2 * ce).sum(), z)
+    return slope.numpy().flatten("F"), (p * (1 - p)).flatten("F")
+
+
+def test_an_objective_of_sigmoids_is_another_loss():
+    diagnosis = diagnose(sigmoids_of_four)
+    assert diagnosis.verdict == "another loss" and "0.25 for yes and 0.75 for no, gamma 2" in diagnosis.headline

@@ -121,10 +121,15 @@ def _names(adapter, violations, levels, suspects, gamma):
     return relative, [*mistake, follows]
 
 
-def _of_objective(name, words, mistake):
+def _of_objective(name, words, relative, mistake):
     """The diagnosis of a function that returns a gradient and no loss."""
     broken = {GRADIENT: mistake[2]} if mistake else {}
-    found = {"violations": broken, "levels": dict.fromkeys(broken, "wrong"), "conventions": [f"It is {words}."]}
+    found = {
+        "relative": relative,
+        "violations": broken,
+        "levels": dict.fromkeys(broken, "wrong"),
+        "conventions": [f"It is {words}."],
+    }
     untested = {other: "it returns no loss" for other in PROPERTIES if other != GRADIENT}
     return Diagnosis(name, **found, mistake=[*mistake, [GRADIENT]] if mistake else [], untested=untested)
 

@@ -34,7 +34,7 @@ def _mistakes(p, yes, gamma, settings):
             yes * (1 - p_t) ** gamma,
         ),
     )
-    for alpha in (None, *dict.fromkeys([*settings, 0.25, 0.75])):
+    for alpha in (None, *dict.fromkeys([*(s for s in settings if s < 1), 0.25, 0.75])):
         weight = 1.0 if alpha is None else given(alpha, yes)
         for words, fix, factor in entries:
             yield words, fix, (weight * factor * -p_t.log()).sum(1)
@@ -141,6 +141,25 @@ def _detached(adapter):
     bug = CATALOGUE["detached_focus"]
     example = f"logits {numbers(x[:1].detach(), 3)}, target [0]: the gradient is {numbers(len(x) * slope[:1], 3)}"
     return bug.title, bug.fix, f"{example}, that of the loss of this value is another"
+
+
+def _default_crashes(adapter):
+    """Whether a number is the default of an alpha that is used as weights of classes."""
+    if not (adapter.fits and adapter.alpha_is_numeric and adapter.takes_weights) or adapter.runs_without_alpha:
+        return None
+    crashes = {}
+    for c in (2, 3):
+        try:
+            adapter.criterion(c)(adapter.tensor([[0.0] * c]), adapter.labels([c - 1]))
+        except Exception as error:
+            crashes[c] = f"{type(error).__name__}: {error}"
+    only = "" if 2 in crashes else " with more than two classes"
+    what = f"Its default alpha, {adapter.alpha_by_default:g}, crashes{only}: it wants a weight for each class"
+    return (
+        what,
+        "alpha=None, and multiply by alpha[target] only where it is given.",
+        f"without alpha it raised {crashes[3]}",
+    )
 
 
 def _two_sides(adapter):
@@ -271,6 +290,7 @@ def mistake_of(adapter, explained=False):
     if adapter.error is not None:
         return None
     kinds = (
+        _default_crashes,
         _two_sides,
         _fixed_gamma,
         _of_the_backward,

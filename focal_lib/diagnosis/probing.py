@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import itertools
+import re
 from dataclasses import replace
 
 import torch
@@ -44,7 +45,7 @@ class Probing:
         """Take the first form that fits; else the first in which the loss runs; else the first, with its error."""
         first, ran, blind, of_rows, names, left = None, None, False, (), self.names, self.left
         table, of_a_table = None, False
-        for form in forms:
+        for form in self._with_sizes_told(forms):
             self.names, self.left = names, left
             of_two = blind or (ran and ran["form"].target is one_hot and form.input is not PLAIN.input)
             if ran and not ran["form"].classes and form.classes and not of_two:
@@ -69,6 +70,13 @@ class Probing:
                 if form is TABLE:
                     table = found
         vars(self).update(((of_a_table and table) or ran or first) | {"printed": self.printed})
+
+    def _with_sizes_told(self, forms):
+        """These forms; after the first one a form for each number of classes that its error speaks of."""
+        yield forms[0]
+        told = {int(size) for size in re.findall(r"\b\d{1,3}\b", str(self.error))} - {0, 1, 3}
+        yield from (replace(PLAIN, words=f"{n} classes only", classes=n) for n in sorted(told)[:4])
+        yield from forms[1:]
 
     def _looks_at_two_logits_only(self):
         """Whether logits beyond the second change nothing: code for two classes that takes more without a word."""
@@ -113,6 +121,8 @@ class Probing:
                     self._find_roles()
                     self._find_balance()
                     self._fit()
+                    if filler is not None and not self.fits:
+                        raise Nonsense(f"filled with {filler}, it gives no focal loss")  # that is no fault of its own
                     return
                 except Exception as error:
                     self.error = self.error or error

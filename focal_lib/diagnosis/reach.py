@@ -1,6 +1,9 @@
 """Losses that are no torch function of logits and targets: boosters' objectives, other frameworks, training steps."""
 
+import contextlib
 import copy
+import inspect
+import itertools
 import types
 
 import torch
@@ -9,6 +12,7 @@ from torch import nn
 from .adapter import parameters_of
 from .cases import IN_A_PAGE, numbers
 from .forms import NAMES, TARGET_NAMES
+from .relatives import yes_or_no
 
 __all__ = ["IN_NUMPY", "gradient_of_objective", "hint", "step_of", "through"]
 
@@ -108,7 +112,7 @@ def _calls(scores, labels):
     """(arguments, how the gradient comes back) of every usual way to call an objective; numpy arrays."""
     n, c = scores.shape
     whole, floats = labels.astype(int), labels.astype(float)
-    data = types.SimpleNamespace(labels=floats, get_label=lambda: floats, get_weight=lambda: None)
+    data = types.SimpleNamespace(label=floats, labels=floats, get_label=lambda: floats, get_weight=lambda: None)
     for order in "FC":
         flat, back = scores.ravel(order), lambda gradient, order=order: gradient.reshape(n, c, order=order)
         yield (flat, data), back
@@ -135,11 +139,22 @@ def _wrong_hessian(second, right):
     return None
 
 
+def _one_against_all(scores, hot, got, gammas, named):
+    """Which sides and gamma of a sigmoid focal loss give this gradient, in words; None if none do."""
+    own = [a for a in named.values() if isinstance(a, float) and 0 < a < 1]
+    for gamma, alpha in itertools.product(gammas, dict.fromkeys([None, *own, 0.25, 0.75, 0.5])):
+        (right,) = torch.autograd.grad(yes_or_no(scores.sigmoid(), hot, gamma, alpha).sum(), scores)
+        if torch.allclose(got, right, rtol=1e-3, atol=1e-6):
+            sides = "" if alpha is None else f", {alpha:g} for yes and {1 - alpha:g} for no"
+            return f"{OBJECTIVE} of a sigmoid focal loss: one yes-or-no question for each class{sides}, gamma {gamma:g}"
+    return None
+
+
 def gradient_of_objective(loss, call, gamma=None):
     """What is wrong with an objective that returns (gradient, Hessian) in numpy.
 
-    ``call(loss, ...)`` calls it. Returns None if ``loss`` is no such objective; else (what it is, in words, None or
-    [what is wrong, the fix, a counter-example]).
+    ``call(loss, ...)`` calls it, or what makes one if called with nothing. Returns None if ``loss`` is no such
+    objective; else (what it is, which other loss it is or None, None or [what is wrong, the fix, a counter-example]).
     """
     try:
         import numpy as np
@@ -148,13 +163,18 @@ def gradient_of_objective(loss, call, gamma=None):
     if IN_A_PAGE:
         return None  # a small tensor is no array
     named = {p.name: p.default for p in parameters_of(loss)}
+    if named and inspect.Parameter.empty not in named.values():
+        with contextlib.suppress(Exception):
+            made = call(loss)
+            loss = made if callable(made) else loss
     own = next((named[n] for n in NAMES["gamma"] if isinstance(named.get(n), (int, float))), gamma)
     gammas = (2.0, 1.0, 3.0, 5.0, 1.5, 0.5, 0.0) if own is None else (own,)
     wrong = None
-    for classes in (3, 2):
+    for classes in (3, 2, 4):
         generator = torch.Generator().manual_seed(0)
-        scores = (torch.randint(-3, 4, (6, classes), generator=generator).double() / 2).requires_grad_()
-        target = torch.arange(6) % classes
+        rows = 2 * classes if classes > 3 else 6
+        scores = (torch.randint(-3, 4, (rows, classes), generator=generator).double() / 2).requires_grad_()
+        target = torch.arange(rows) % classes
         p, hot = scores.softmax(1), torch.eye(classes).double()[target]
         p_t = p.gather(1, target[:, None])
         right = {g: ((1 - p_t) ** g - g * p_t * (1 - p_t) ** (g - 1) * p_t.log()) * (p - hot) for g in gammas}
@@ -181,20 +201,27 @@ def gradient_of_objective(loss, call, gamma=None):
                         row = int((slope - second).nan_to_num(9.0).argmax())
                         told = f"scores {numbers(scores[row].detach())}, label {target[row]}: the last Hessian"
                         fix = "A booster's step is -gradient / Hessian: return the second derivative, or p * (1 - p)."
-                        return words, [what, fix, f"{told} is {second[row]:.4g}, expected {slope[row]:.4g}"]
+                        told = f"{told} is {second[row]:.4g}, expected {slope[row]:.4g}"
+                        return words, None, [what, fix, told]
                     if not torch.allclose(second, slope, rtol=1e-2, atol=1e-3):
                         words += ". Its Hessian is positive, but not the second derivative: other steps, one end"
-                    return words, None
+                    return words, None, None
+            if classes > 2 and (relative := _one_against_all(scores, hot, got, gammas, named)):
+                return OBJECTIVE, relative, None
             g, expected = next((g, gradient.detach()) for g, gradient in right.items())
             turned = bool((got * expected < 0).all())
             by_p = hot * (g * (1 - p_t) ** (g - 1) * p_t.log() - (1 - p_t) ** g / p_t).detach()
             what = "Its gradient has the wrong sign" if turned else "Its gradient is not that of the focal loss"
             fix = "Return the gradient." if turned else "Compare it with torch.autograd.grad of the loss."
+            part = (got / ((1 - p_t) ** g * (p - hot)).detach()).reshape(-1, classes, classes).movedim(1, 0).flatten(1)
+            if torch.allclose(part, part[:, :1].expand_as(part), rtol=1e-3) and (part > 0).all():
+                what = "Its gradient leaves out that (1 - p_t) ** gamma changes too"
+                fix = "Add the other term: (1 - p_t) ** gamma - gamma * p_t * (1 - p_t) ** (gamma - 1) * log(p_t)."
             if torch.allclose(got, by_p, rtol=1e-3):
                 what, fix = (
                     "Its gradient is by the probability, not by the scores",
                     "For each row return slope * p_t * (onehot - p), with slope the number that it gives the target.",
                 )
             told = f"{example}, gamma {g:g}: the gradient is {numbers(got[0])}, expected {numbers(expected[0])}"
-            wrong = wrong or (OBJECTIVE, [what, fix, told])
+            wrong = wrong or (OBJECTIVE, None, [what, fix, told])
     return wrong
