@@ -11,6 +11,8 @@ from bs4 import BeautifulSoup
 from questions import questions_of
 
 from focal_lib.lab.curves import curve, minimiser
+from focal_lib.lab.data import load_example
+from focal_lib.lab.training import train
 
 ROOT = Path(__file__).parent.parent
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -95,6 +97,23 @@ def test_numbers_in_words():
     tiny = torch.finfo(torch.float32).smallest_normal * torch.finfo(torch.float32).eps
     assert 1e-45 < tiny < 2e-45  # the smallest positive float32, subnormal: "about 1e-45"
     assert torch.tensor([0.0, 17.0]).log_softmax(0)[1] == 0  # gamma < 1: "a margin of about 17"
+
+
+def test_most_intervals_are_wider_on_new_data():
+    cells = json.loads((ROOT / "notebooks/05_training.ipynb").read_text("utf-8"))["cells"]
+    printed = "".join("".join(o.get("text", [])) for c in cells for o in c.get("outputs", ()))
+    ends = re.findall(r"\[([+-][\d.]+), ([+-][\d.]+)\],  resampled [+-][\d.]+ \[([+-][\d.]+), ([+-][\d.]+)\]", printed)
+    wider = [round(float(d) - float(c) - float(b) + float(a), 4) for a, b, c, d in ends]
+    assert len(wider) > 20 and sum(w > 0 for w in wider) > len(wider) / 2 > 2 * sum(w < 0 for w in wider)
+
+
+def test_a_missed_minority_example_ranks_above_most_of_the_majority():
+    example = load_example()
+    model = train(torch.nn.CrossEntropyLoss(), example, device="cpu").model
+    with torch.no_grad():
+        p = model(example.x_test).softmax(1)[:, 1]
+    missed, majority = p[(example.y_test == 1) & (p < 0.5)], p[example.y_test == 0]
+    assert len(missed) > 5 and (missed.median() > majority).double().mean() > 0.8
 
 
 def test_every_chapter_asks_and_no_question_asks_twice():
