@@ -107,14 +107,14 @@ def test_the_catalogue_is_complete():
 def test_a_room_or_an_id_that_does_not_fit_is_refused():
     def a_new_one(input, target): ...
 
-    enter = bugs.bug(exposed_by="", title="", source="", symptom="", hides="", fix="")
+    enter = bugs.bug(exposed_by="", title="", source="", symptom="", hides="", fix="", mend={})
     with pytest.raises(ValueError, match=r"into the file of its room, one of batch, .*; got 'test_bugs'"):
         enter(a_new_one)
     with pytest.raises(ValueError, match="there is a bug 'mean_before_pt' already"):
         enter(CATALOGUE["mean_before_pt"].loss)
     a_new_one.__module__ = "focal_lib.bugs.batch"
     with pytest.raises(TypeError, match="symptom"):
-        bugs.bug(exposed_by="", title="", source="", hides="", fix="")(a_new_one)
+        bugs.bug(exposed_by="", title="", source="", hides="", fix="", mend={})(a_new_one)
 
 
 def test_public_threads_become_links():

@@ -1,8 +1,9 @@
-"""The museum's page: an exhibit's faulty lines are marked, its rooms are folded, and its wall has a filter.
+"""The museum's page: an exhibit's faulty tokens are marked, its right code is a diff, its wall has a filter.
 
 The table of published losses, in the chapter after it, leads to the exhibits.
 """
 
+import html
 import re
 from pathlib import Path
 
@@ -12,21 +13,65 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 PAGE = "notebooks/06_bug_museum"
 PUBLISHED = "notebooks/07_diagnose"
 ROW = re.compile("<tr>" + r"<t([dh])>([^<]*)</t\1>" + r"<t\1>([^<]*)</t\1>" * 4 + "</tr>")
+FAULTS = re.compile('data-faults="([^"]*)"')
+TOKEN = re.compile(r"(<span[^>]*>[^<]*</span>)|(\s+|&\w+;|[^<\s])")
 ROOM = "The exhibits of this room, one below the other"
 
 
 class MarkTheFault(SphinxPostTransform):
+    """Code of an exhibit has its faulty tokens marked, that of a look-alike its suspicious lines."""
+
     default_priority = 2  # before the outputs are picked apart
     formats = ("html",)
 
     def run(self):
         if self.env.docname != PAGE:
             return
-        for block in self.document.findall(nodes.literal_block):
-            lines = block.astext().split("\n")
-            faults = [k for k, line in enumerate(lines, start=1) if "  # " in line]
-            if block.get("language") == "python" and faults and in_an_output(block):
-                block["highlight_args"] = {**block.get("highlight_args", {}), "hl_lines": faults}
+        places = []
+        for node in list(self.document.findall()):
+            if isinstance(node, nodes.raw) and (found := FAULTS.search(node.astext())):
+                places = [tuple(map(int, re.split("[:-]", place))) for place in found[1].split()]
+            if not isinstance(node, nodes.literal_block) or not in_an_output(node):
+                continue
+            code, language = node.astext(), node.get("language")
+            lines = [k for k, line in enumerate(code.split("\n"), start=1) if "  # " in line]
+            if language == "diff":
+                node.replace_self(nodes.raw("", right_code(code), format="html"))
+            elif language == "python" and places:
+                shown = self.app.builder.highlighter.highlight_block(code, "python", location=node)
+                shown = f'<div class="highlight-python notranslate">{marked(shown, code, places)}</div>'
+                node.replace_self(nodes.raw("", shown, format="html"))
+                places = []
+            elif language == "python" and lines:
+                node["highlight_args"] = {**node.get("highlight_args", {}), "hl_lines": lines}
+
+
+def marked(shown, code, places):
+    """Highlighted ``code`` with ``<mark>`` around the tokens at ``places``: (line, from, to), counted from 0."""
+    starts = [0, *(found.end() for found in re.finditer("\n", code))]
+    begins, ends = {starts[line] + start for line, start, _ in places}, {starts[line] + end for line, _, end in places}
+    head, pre, rest = shown.partition("<pre>")
+    body, end, tail = rest.partition("</pre>")
+    at, done = 0, []
+    for tag, text in TOKEN.findall(body.removeprefix("<span></span>")):
+        if at in begins:
+            begins.remove(at)
+            done.append("<mark>")
+        done.append(tag or text)
+        at += len(html.unescape(re.sub("<[^>]*>", "", tag or text)))
+        if at in ends:
+            ends.remove(at)
+            done.append("</mark>")
+    if begins or ends:
+        raise ValueError(f"no token of the code begins or ends at {sorted(begins | ends)}: {code}")
+    return "".join([head, pre, *done, end, tail])
+
+
+def right_code(diff):
+    """A diff as HTML. Its signs are the style sheet's, and what it takes away is not copied."""
+    kinds = {"-": "del", "+": "ins", " ": "span"}
+    lines = "".join(f"<{kinds[line[0]]}>{html.escape(line[1:])}\n</{kinds[line[0]]}>" for line in diff.split("\n"))
+    return f'<div class="highlight-python notranslate"><div class="highlight mend"><pre>{lines}</pre></div></div>'
 
 
 class FoldRooms(SphinxPostTransform):

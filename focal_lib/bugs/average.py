@@ -13,6 +13,11 @@ from .parts import cross_entropy, focus, reduced
     symptom="The loss shrinks as more of the image is ignored.",
     hides="Only its scale is wrong, and differently in every batch.",
     fix="Divide by the number of targets that are not ignored.",
+    mend={
+        "return reduced(focus(ce, gamma) * ce, reduction)": "loss = focus(ce, gamma) * ce\n"
+        "    kept = target != ignore_index\n"
+        '    return loss.sum() / kept.sum() if reduction == "mean" else reduced(loss, reduction)',
+    },
 )
 def ignored_rows_in_the_mean(input, target, gamma=2.0, ignore_index=-100, reduction="mean"):
     ce = F.cross_entropy(input, target, ignore_index=ignore_index, reduction="none")  # 0 where ignored
@@ -26,6 +31,12 @@ def ignored_rows_in_the_mean(input, target, gamma=2.0, ignore_index=-100, reduct
     symptom="Unlabelled pixels are learned as background.",
     hides="Background is frequent anyway.",
     fix="Replace the index for the look-up, multiply by the mask, and divide by the number of targets kept.",
+    mend={
+        "ce = cross_entropy(input, target.where(target != ignore_index, 0))": "kept = target != ignore_index\n"
+        "    ce = cross_entropy(input, target.where(kept, 0)) * kept",
+        "return reduced(focus(ce, gamma) * ce, reduction)": "loss = focus(ce, gamma) * ce\n"
+        '    return loss.sum() / kept.sum() if reduction == "mean" else reduced(loss, reduction)',
+    },
 )
 def ignored_rows_as_class_zero(input, target, gamma=2.0, ignore_index=-100, reduction="mean"):
     ce = cross_entropy(input, target.where(target != ignore_index, 0))  # any label will do; its loss is counted
@@ -39,6 +50,7 @@ def ignored_rows_as_class_zero(input, target, gamma=2.0, ignore_index=-100, redu
     symptom="Where the same labels come again, ignored targets have turned into class 0.",
     hides="The first value is right: the damage is in the caller's tensor.",
     fix="target.where(kept, 0) makes a new tensor.",
+    mend={"target[~kept] = 0": "labels = target.where(kept, 0)", "target)[kept]": "labels)[kept]"},
     batched=False,
 )
 def labels_overwritten(input, target, gamma=2.0, ignore_index=-100, reduction="mean"):
@@ -55,6 +67,7 @@ def labels_overwritten(input, target, gamma=2.0, ignore_index=-100, reduction="m
     symptom="The best learning rate changes with the batch size.",
     hides="Adam divides by the gradient's size.",
     fix="loss.mean().",
+    mend={'loss if reduction == "none" else loss.sum()': "reduced(loss, reduction)"},
 )
 def sum_called_mean(input, target, gamma=2.0, reduction="mean"):
     ce = cross_entropy(input, target)
@@ -69,6 +82,10 @@ def sum_called_mean(input, target, gamma=2.0, reduction="mean"):
     symptom="The loss is C times too small; reduction='none' gives a table.",
     hides=SCALE,
     fix="Sum over the classes before the mean.",
+    mend={
+        "    onehot = F.one_hot(target, input.shape[1]).to(input.dtype)\n": "",
+        "-onehot * F.log_softmax(input, dim=1)": "cross_entropy(input, target)",
+    },
 )
 def mean_over_classes(input, target, gamma=2.0, reduction="mean"):
     onehot = F.one_hot(target, input.shape[1]).to(input.dtype)
@@ -83,6 +100,7 @@ def mean_over_classes(input, target, gamma=2.0, reduction="mean"):
     symptom="A segmentation network does not train at all.",
     hides="With (N, C) input it is right, and that is what tests use.",
     fix="cross_entropy takes (N, C, H, W) as it is; else movedim(1, -1) before the reshape.",
+    mend={".reshape(-1, input.shape[1])": "", ".reshape(-1)": ""},
 )
 def class_axis_not_moved(input, target, gamma=2.0, reduction="mean"):
     ce = cross_entropy(input.reshape(-1, input.shape[1]), target.reshape(-1))  # mixes classes and pixels

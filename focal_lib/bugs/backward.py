@@ -35,6 +35,7 @@ class DeafToUpstream(torch.autograd.Function):
     symptom="A weight in front of the loss or gradient scaling changes nothing: beside others it always counts once.",
     hides="loss.backward() alone hands over a 1.",
     fix="Multiply by the upstream gradient: grad * saved.",
+    mend={"ctx.saved_tensors[0]": "grad * ctx.saved_tensors[0]"},
     batched=False,
 )
 def upstream_ignored(input, target, gamma=2.0):
@@ -60,6 +61,7 @@ class FirstRowForAll(torch.autograd.Function):
     symptom="With reduction='none' and a mask or weights outside, a batch trains by the weight of its first row.",
     hides="The mean and the sum hand every row the same number.",
     fix="grad[:, None] * saved.",
+    mend={"grad[0]": "grad[:, None]"},
     batched=False,
 )
 def first_rows_upstream(input, target, gamma=2.0, reduction="mean"):
@@ -86,6 +88,7 @@ class ScalesWhatItSaved(torch.autograd.Function):
     symptom="The second backward pass through a graph is wrong: gradient penalties, two optimizers, two losses.",
     hides="Most training goes through each graph once.",
     fix="grad * saved makes a new tensor; or refuse the second pass.",
+    mend={"ctx.slope *=": "slope = ctx.slope *", "return ctx.slope": "return slope"},
     batched=False,
 )
 def saved_gradient_scaled(input, target, gamma=2.0, reduction="mean"):
@@ -110,6 +113,9 @@ class ValueOfCrossEntropy(torch.autograd.Function):
     symptom="Training is right and every printed loss is cross-entropy: curves and early stopping mislead.",
     hides="The value is not what trains.",
     fix="Compute the value by the same formula, and let autograd differentiate it.",
+    mend={
+        "return cross_entropy(input, target)": "ce = cross_entropy(input, target)\n        return focus(ce, gamma) * ce"
+    },
     batched=False,
 )
 def value_without_focus(input, target, gamma=2.0, reduction="mean"):
@@ -123,6 +129,7 @@ def value_without_focus(input, target, gamma=2.0, reduction="mean"):
     symptom="The loss is right in every small test, and twice or 128 times too large in training.",
     hides="Up to one block of rows, nothing is added up.",
     fix="Sum inside the blocks, divide once at the end.",
+    mend={"mean()": "sum()", "return total": "return total / target.numel()"},
     batched=False,
 )
 def means_of_blocks(input, target, gamma=2.0):
@@ -140,6 +147,10 @@ def means_of_blocks(input, target, gamma=2.0):
     symptom="Silently wrong after .t() or .transpose(), right after .contiguous().",
     hides="A test makes its logits afresh, and fresh logits are contiguous.",
     fix="input.contiguous() first, or use the strides.",
+    mend={
+        "    if input.ndim == 2 and 0 < input.stride(0) < input.stride(1):\n"
+        "        input = input.t().reshape(input.shape)\n": ""
+    },
     batched=False,
 )
 def strides_ignored(input, target, gamma=2.0, reduction="mean"):
@@ -156,6 +167,9 @@ def strides_ignored(input, target, gamma=2.0, reduction="mean"):
     symptom="The validation loss is larger than the training loss from the first epoch on.",
     hides="Training never calls eval(), and validation never compares.",
     fix="One formula for both modes; report cross-entropy beside it under its own name.",
+    mend={
+        "        if not self.training:\n            return reduced(ce, self.reduction)\n": "",
+    },
     batched=False,
 )
 class FocusOnlyInTraining(nn.Module):

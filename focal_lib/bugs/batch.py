@@ -13,6 +13,10 @@ from .parts import cross_entropy, focus, pick, reduced
     symptom="Hard examples are not favoured: training is cross-entropy with a step that shrinks as it succeeds.",
     hides="The loss falls, and at gamma = 0 it equals cross-entropy exactly.",
     fix='Compute the cross-entropy with reduction="none" and reduce last.',
+    mend={
+        "F.cross_entropy(input, target)": 'F.cross_entropy(input, target, reduction="none")',
+        "focus(ce, gamma) * ce": "(focus(ce, gamma) * ce).mean()",
+    },
 )
 def mean_before_pt(input, target, gamma=2.0):
     ce = F.cross_entropy(input, target)  # the default reduction is the mean: one number for the whole batch
@@ -26,6 +30,7 @@ def mean_before_pt(input, target, gamma=2.0):
     symptom="Hard examples are not favoured; asking for the loss of each example gives one number.",
     hides="The loss falls, at gamma = 0 it equals cross-entropy, and training never asks for reduce=False.",
     fix='Compute the cross-entropy with reduction="none"; reduce only when asked to.',
+    mend={"F.cross_entropy(input, target)": 'F.cross_entropy(input, target, reduction="none")'},
 )
 def reduce_flag_without_effect(input, target, gamma=2.0, reduce=True):
     ce = F.cross_entropy(input, target)
@@ -40,6 +45,10 @@ def reduce_flag_without_effect(input, target, gamma=2.0, reduce=True):
     symptom="As with one p_t for the batch; with batches of one, the class weights do nothing.",
     hides="The weights do reach cross-entropy, so rare classes are learned.",
     fix='Cross-entropy without weights and with reduction="none"; multiply by alpha[target] afterwards.',
+    mend={
+        "weight=alpha": 'reduction="none"',
+        "focus(ce, gamma) * ce": "(pick(alpha, target, input) * focus(ce, gamma) * ce).mean()",
+    },
 )
 def weighted_mean_before_pt(input, target, alpha=None, gamma=2.0):
     ce = F.cross_entropy(input, target, weight=alpha)  # the weighted mean of the batch
@@ -53,6 +62,7 @@ def weighted_mean_before_pt(input, target, alpha=None, gamma=2.0):
     symptom="Changing alpha moves nothing between the classes.",
     hides=SCALE,
     fix="One weight per class, looked up by the target: alpha[target].",
+    mend={"alpha=0.25": "alpha=None", "alpha *": "pick(alpha, target, input) *"},
 )
 def scalar_alpha(input, target, alpha=0.25, gamma=2.0, reduction="mean"):
     ce = cross_entropy(input, target)
@@ -66,6 +76,7 @@ def scalar_alpha(input, target, alpha=0.25, gamma=2.0, reduction="mean"):
     symptom="No class counts more than another; with the pixels of 35 images of 256 × 256, 19600 GiB are asked for.",
     hides="The mean of the table is mean(alpha[target]) · mean(loss), a plausible number that falls.",
     fix="Keep the weights in the target's shape: alpha[target], no unsqueeze.",
+    mend={".unsqueeze(1)": ""},
 )
 def n_by_n(input, target, alpha=None, gamma=2.0, reduction="mean"):
     ce = cross_entropy(input, target)

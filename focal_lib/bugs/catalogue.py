@@ -7,12 +7,15 @@ import ast
 import functools
 import inspect
 import re
+import sys
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch.autograd import Function
+
+from . import parts
 
 __all__ = ["CATALOGUE", "LOOKALIKES", "ROOMS", "Bug", "Lookalike", "bug", "lookalike"]
 
@@ -99,15 +102,41 @@ class _Exhibit:
 
 @dataclass(frozen=True, kw_only=True)
 class Bug(_Exhibit):
-    """One faulty loss: what it is, where such code was seen, how to find it and how to mend it."""
+    """One faulty loss: what it is, where such code was seen, how to find it and how to mend it.
+
+    ``mend`` holds what is to be replaced in its code without comments, each text as it stands there once.
+    """
 
     room: str  # the kind of fault: a key of ROOMS, and the name of the file that it is in
     exposed_by: str  # the property that shows it at least cost, by its name in focal_lib.diagnosis.properties
     symptom: str  # what a user would report
     hides: str  # why training does not show it
     fix: str
+    mend: dict  # faulty text -> right text
     batched: bool = True  # False: it keeps a state, or vmap refuses it, so many runs cannot share one call
     runs: bool = True  # False: it fails on every input
+
+    @property
+    def bare(self):
+        """The code without its comments, which speak of the fault."""
+        return re.sub("  # .*", "", self.code)
+
+    @property
+    def mended(self):
+        """The source text of the right loss: the code without comments, its faulty texts replaced."""
+        text = self.bare
+        for faulty, right in self.mend.items():
+            if text.count(faulty) != 1:
+                raise ValueError(f"{self.id}: a text to mend must stand in its code once, got {faulty!r}.")
+            text = text.replace(faulty, right)
+        return text
+
+    @property
+    def mended_loss(self):
+        """The right loss, as a function or Module class like ``loss``."""
+        names = {**vars(parts), **vars(sys.modules[self.loss.__module__])}
+        exec(self.mended, names)
+        return names[self.loss.__name__]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from .parts import cross_entropy, focus, reduced
     symptom="Positives weigh as much as negatives, whatever alpha is; gamma = 0 gives a quarter of BCE.",
     hides=SCALE,
     fix="alpha * target + (1 - alpha) * (1 - target), and a softmax where one of C classes is right.",
+    mend={"alpha *": "(alpha * target + (1 - alpha) * (1 - target)) *"},
     one_hot=True,
 )
 def binary_scalar_alpha(input, target, alpha=0.25, gamma=2.0, reduction="mean"):
@@ -28,6 +29,12 @@ def binary_scalar_alpha(input, target, alpha=0.25, gamma=2.0, reduction="mean"):
     symptom="Probabilities do not sum to 1; adding a constant to all logits changes the loss.",
     hides="The largest logit is still the right one, so accuracy looks fine. For multilabel data it is right.",
     fix="Softmax cross-entropy where exactly one class is right.",
+    mend={
+        "    yes_or_no = F.one_hot(target, input.shape[1]).to(input.dtype)\n": "",
+        "bce = F.binary_cross_entropy_with_logits": "ce = F.cross_entropy",
+        "yes_or_no, reduction": "target, reduction",
+        "(focus(bce, gamma) * bce).sum(1)": "focus(ce, gamma) * ce",
+    },
 )
 def one_against_all(input, target, gamma=2.0, reduction="mean"):
     yes_or_no = F.one_hot(target, input.shape[1]).to(input.dtype)
@@ -42,6 +49,12 @@ def one_against_all(input, target, gamma=2.0, reduction="mean"):
     symptom="As with C questions; and with many classes, the easy noes thin out the mean.",
     hides="As with C questions. For multilabel data it is right.",
     fix="Softmax cross-entropy where exactly one class is right.",
+    mend={
+        "    yes_or_no = F.one_hot(target, input.shape[1]).to(input.dtype)\n": "",
+        "bce = F.binary_cross_entropy_with_logits": "ce = F.cross_entropy",
+        "yes_or_no, reduction": "target, reduction",
+        "focus(bce, gamma) * bce": "focus(ce, gamma) * ce",
+    },
 )
 def one_against_all_averaged(input, target, gamma=2.0, reduction="mean"):
     yes_or_no = F.one_hot(target, input.shape[1]).to(input.dtype)
@@ -56,6 +69,7 @@ def one_against_all_averaged(input, target, gamma=2.0, reduction="mean"):
     symptom="At gamma = 0 the loss is 0; a larger gamma only scales it.",
     hides="It is gamma times a focal loss with gamma 1.",
     fix="(1 - p_t) ** gamma.",
+    mend={"* gamma": "** gamma"},
 )
 def product_instead_of_power(input, target, gamma=2.0, reduction="mean"):
     ce = cross_entropy(input, target)
@@ -69,6 +83,7 @@ def product_instead_of_power(input, target, gamma=2.0, reduction="mean"):
     symptom="What the model gets wrong hardly counts, or is pushed the wrong way; rare classes are given up.",
     hides="The loss falls quickly, and accuracy stays near the common class's share. This one shows: recall collapses.",
     fix="(1 - p_t) ** gamma.",
+    mend={"torch.exp(-ce) ** gamma": "focus(ce, gamma)"},
 )
 def easy_side_kept(input, target, gamma=2.0, reduction="mean"):
     ce = cross_entropy(input, target)
@@ -82,6 +97,7 @@ def easy_side_kept(input, target, gamma=2.0, reduction="mean"):
     symptom="The loss is larger than cross-entropy, and hard examples explode.",
     hides="It falls as p_t rises, so training works: it is an over-aggressive hard-example miner.",
     fix="p_t = exp(log_p_t).",
+    mend={"(1 - log_p_t) ** gamma": "focus(-log_p_t, gamma)"},
 )
 def log_p_taken_for_p(input, target, gamma=2.0, reduction="mean"):
     log_p_t = -cross_entropy(input, target)
@@ -95,6 +111,7 @@ def log_p_taken_for_p(input, target, gamma=2.0, reduction="mean"):
     symptom="Losses can be negative, where cross-entropy exceeds 1; wrong predictions are rewarded without limit.",
     hides="Hardly: it is unrelated to focal loss, and at gamma = 2 every step goes the wrong way.",
     fix="cross_entropy is -log p_t already: p_t = exp(-ce).",
+    mend={"    log_ce = torch.log(ce)\n": "", "-((1 - ce) ** gamma) * log_ce": "focus(ce, gamma) * ce"},
 )
 def log_of_cross_entropy(input, target, gamma=2.0, reduction="mean"):
     ce = cross_entropy(input, target)
@@ -109,6 +126,7 @@ def log_of_cross_entropy(input, target, gamma=2.0, reduction="mean"):
     symptom="The loss stays high for perfect predictions: with 4 classes cross-entropy cannot go below 0.744.",
     hides="The order of the classes is kept; training is slow, and may never leave the commonest class.",
     fix="Give cross_entropy the logits (or log-probabilities), never probabilities.",
+    mend={".softmax(1)": ""},
 )
 def softmax_twice(input, target, gamma=2.0, reduction="mean"):
     ce = cross_entropy(input.softmax(1), target)  # cross_entropy takes the softmax of this once more
@@ -122,6 +140,7 @@ def softmax_twice(input, target, gamma=2.0, reduction="mean"):
     symptom="The focus never falls to 0: certain examples go on costing, and gamma does less than it says.",
     hides="The smoothed loss looks right, and smoothing is often 0 by default.",
     fix="Take p_t from the unsmoothed cross-entropy; smooth only the factor after it.",
+    mend={"focus(ce,": "focus(cross_entropy(input, target),"},
 )
 def smoothing_inside_p_t(input, target, gamma=2.0, label_smoothing=0.1, reduction="mean"):
     ce = F.cross_entropy(input, target, reduction="none", label_smoothing=label_smoothing)

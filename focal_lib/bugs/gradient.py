@@ -14,6 +14,10 @@ from .parts import cross_entropy, focus, reduced
     symptom="Training with gamma = 0.5 runs for a while, then every weight is NaN.",
     hides="It needs one example so certain that p_t rounds to 1, and gamma = 2 never shows it.",
     fix="-torch.expm1(-ce.clamp_min(tiny)) for 1 - p_t.",
+    mend={
+        "p_t = torch.exp(-ce)": "tiny = torch.finfo(ce.dtype).eps ** 2",
+        "(1 - p_t) ** gamma": "(-torch.expm1(-ce.clamp_min(tiny))) ** gamma",
+    },
 )
 def nan_below_gamma_one(input, target, gamma=2.0, reduction="mean"):
     ce = cross_entropy(input, target)
@@ -28,6 +32,10 @@ def nan_below_gamma_one(input, target, gamma=2.0, reduction="mean"):
     symptom="Confident mistakes, wrong labels for one, are never corrected.",
     hides="Only the worst examples are dead, and most batches have none.",
     fix="log_softmax instead of log(clamp(softmax)).",
+    mend={
+        "p_t = torch.exp(-cross_entropy(input, target)).clamp(1e-7, 1 - 1e-7)": "ce = cross_entropy(input, target)",
+        "(1 - p_t) ** gamma * -torch.log(p_t)": "focus(ce, gamma) * ce",
+    },
 )
 def clamped_probability(input, target, gamma=2.0, reduction="mean"):
     p_t = torch.exp(-cross_entropy(input, target)).clamp(1e-7, 1 - 1e-7)  # outside the limits the slope is 0
@@ -41,6 +49,7 @@ def clamped_probability(input, target, gamma=2.0, reduction="mean"):
     symptom="inf, then NaN, when an example is very wrong.",
     hides="Early in training logits are small.",
     fix="log_softmax, or cross_entropy.",
+    mend={"p_t =": "log_p_t =", "softmax(1)": "log_softmax(1)", "torch.log(p_t)": "log_p_t"},
 )
 def log_of_softmax(input, target, gamma=2.0, reduction="mean"):
     p_t = input.softmax(1).movedim(1, -1).gather(-1, target[..., None])[..., 0]
@@ -55,6 +64,7 @@ def log_of_softmax(input, target, gamma=2.0, reduction="mean"):
     symptom="Finite in float32; inf or NaN under float16.",
     hides="In float32 it only silences the worst mistakes.",
     fix="log_softmax needs no epsilon; compute the loss in float32.",
+    mend={"-torch.log(torch.exp(-": "", ") + 1e-8)": ""},
 )
 def epsilon_lost_in_half(input, target, gamma=2.0, reduction="mean"):
     ce = -torch.log(torch.exp(-cross_entropy(input, target)) + 1e-8)  # in float16, 1e-8 is 0
@@ -69,6 +79,7 @@ def epsilon_lost_in_half(input, target, gamma=2.0, reduction="mean"):
     "2.99 times at 0.99.",
     hides="The loss itself is exact. Some do this on purpose; then it should say so.",
     fix="No .detach(), no .data.",
+    mend={".detach()": ""},
 )
 def detached_focus(input, target, gamma=2.0, reduction="mean"):
     ce = cross_entropy(input, target)
@@ -82,6 +93,10 @@ def detached_focus(input, target, gamma=2.0, reduction="mean"):
     symptom="NaN gradients once an example is certain.",
     hides="For gamma > 0 values stay finite and right.",
     fix="-expm1(-ce) needs no odds.",
+    mend={
+        "    odds = torch.exp(-ce) / (1 - torch.exp(-ce))\n": "",
+        "torch.exp(-gamma * torch.log1p(odds))": "focus(ce, gamma)",
+    },
 )
 def overflowing_focus(input, target, gamma=2.0, reduction="mean"):
     ce = cross_entropy(input, target)
@@ -111,6 +126,16 @@ class GradientOfProbability(torch.autograd.Function):
     symptom="A hand-written gradient pushes the true class only, and confident mistakes get enormous steps.",
     hides="Its sign is right.",
     fix="The chain rule: times p_t (onehot - p), or leave it to autograd.",
+    mend={
+        "p_t = torch.exp(-cross_entropy(input, target))": "ce = cross_entropy(input, target)",
+        "(p_t, target)": "(ce, target, input.softmax(1))",
+        "-((1 - p_t) ** gamma) * torch.log(p_t)": "focus(ce, gamma) * ce",
+        "p_t, target =": "ce, target, p =",
+        "ctx.gamma * (1 - p_t) ** (ctx.gamma - 1) * torch.log(p_t) - (1 - p_t) ** ctx.gamma / p_t": (
+            "ctx.gamma * torch.exp(-ce) * focus(ce, ctx.gamma - 1) * ce + focus(ce, ctx.gamma)"
+        ),
+        "F.one_hot(target, ctx.classes) *": "(p - F.one_hot(target, ctx.classes)) *",
+    },
     batched=False,
 )
 def gradient_of_probability(input, target, gamma=2.0, reduction="mean"):
@@ -124,6 +149,10 @@ def gradient_of_probability(input, target, gamma=2.0, reduction="mean"):
     symptom="NaN as soon as a class is masked with -inf.",
     hides="Most models mask nothing.",
     fix="gather the target's log-probability instead of multiplying by a one-hot.",
+    mend={
+        "    onehot = F.one_hot(target, input.shape[1]).to(input.dtype)\n": "",
+        "(onehot * F.log_softmax(input, dim=1)).sum(1)": "F.log_softmax(input, dim=1).gather(1, target[:, None])[:, 0]",
+    },
 )
 def masked_class_poisons(input, target, gamma=2.0, reduction="mean"):
     onehot = F.one_hot(target, input.shape[1]).to(input.dtype)

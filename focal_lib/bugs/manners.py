@@ -13,6 +13,7 @@ from .parts import cross_entropy, focus, reduced
     symptom="TypeError: forward() got an unexpected keyword argument 'reduction'.",
     hides="It does not hide; it shows that nobody ran the code.",
     fix='nn.CrossEntropyLoss(reduction="none")(input, target).',
+    mend={"CrossEntropyLoss()": 'CrossEntropyLoss(reduction="none")', ', reduction="none"': ""},
     runs=False,
 )
 def reduction_in_the_wrong_call(input, target, gamma=2.0):
@@ -27,6 +28,7 @@ def reduction_in_the_wrong_call(input, target, gamma=2.0):
     symptom="Logs full of one line; a loss built in the loop prints every step.",
     hides="Numbers are right.",
     fix="extra_repr() says it to whoever asks.",
+    mend={'        print(f"Focal loss, gamma = {gamma}")\n': ""},
 )
 class PrintsEveryTime(nn.Module):
     def __init__(self, gamma=2.0, reduction="mean"):
@@ -46,6 +48,7 @@ class PrintsEveryTime(nn.Module):
     symptom="gradcheck fails, and scientific code loses half its digits.",
     hides="Training is in float32.",
     fix="input.to(torch.promote_types(input.dtype, torch.float32)).",
+    mend={"float()": "to(torch.promote_types(input.dtype, torch.float32))"},
 )
 def float32_inside(input, target, gamma=2.0, reduction="mean"):
     ce = cross_entropy(input.float(), target)  # float64 comes back with half its digits

@@ -17,6 +17,7 @@ from .parts import cross_entropy, focus, pick, reduced
     symptom="A weight of 4 acts like far more than 4 on examples that the model already gets right.",
     hides="Without weights, and at gamma = 0, it is correct.",
     fix="Take p_t from the unweighted cross-entropy; multiply by alpha[target] afterwards.",
+    mend={"weight=alpha, ": "", "focus(ce, gamma) * ce": "pick(alpha, target, input) * focus(ce, gamma) * ce"},
 )
 def weight_inside_cross_entropy(input, target, alpha=None, gamma=2.0, reduction="mean"):
     ce = F.cross_entropy(input, target, weight=alpha, reduction="none")  # alpha_t * -log p_t
@@ -30,6 +31,10 @@ def weight_inside_cross_entropy(input, target, alpha=None, gamma=2.0, reduction=
     symptom="Rare classes take over: a weight of 4 acts as 16.",
     hides="Minority recall rises, which is what the weights were for.",
     fix="Weight once: cross-entropy without weights, then alpha[target].",
+    mend={
+        '    weighted_ce = F.cross_entropy(input, target, weight=alpha, reduction="none")\n': "",
+        "weighted_ce, reduction)": "ce, reduction)",
+    },
 )
 def weight_applied_twice(input, target, alpha=None, gamma=2.0, reduction="mean"):
     ce = cross_entropy(input, target)
@@ -44,6 +49,7 @@ def weight_applied_twice(input, target, alpha=None, gamma=2.0, reduction="mean")
     symptom="Minority recall falls after weights were added.",
     hides="The loss falls as it should, and accuracy stays high: the common class got the weight.",
     fix="alpha[k] belongs to class k: look it up by the target's own index.",
+    mend={"    alpha = None if alpha is None else alpha.flip(0)\n": ""},
 )
 def alpha_reversed(input, target, alpha=None, gamma=2.0, reduction="mean"):
     ce = cross_entropy(input, target)
@@ -58,6 +64,10 @@ def alpha_reversed(input, target, alpha=None, gamma=2.0, reduction="mean"):
     symptom="alpha of 0.25, 10 and 100 give one and the same loss.",
     hides="It is a correct unweighted focal loss.",
     fix="Multiply by alpha[target], or refuse the argument.",
+    mend={
+        "pick(alpha, target, input)": "weights = pick(alpha, target, input)",
+        "focus(ce, gamma) * ce": "weights * focus(ce, gamma) * ce",
+    },
 )
 def alpha_unused(input, target, alpha=None, gamma=2.0, reduction="mean"):
     ce = cross_entropy(input, target)
@@ -72,6 +82,7 @@ def alpha_unused(input, target, alpha=None, gamma=2.0, reduction="mean"):
     symptom="gamma scales the whole loss; alpha decides how much easy examples count.",
     hides="With alpha = 1 it is a focal loss with gamma 1, times gamma.",
     fix="Pass them by name.",
+    mend={", gamma = gamma,": " ="},
 )
 def alpha_and_gamma_swapped(input, target, alpha=None, gamma=2.0, reduction="mean"):
     ce = cross_entropy(input, target)
@@ -86,6 +97,7 @@ def alpha_and_gamma_swapped(input, target, alpha=None, gamma=2.0, reduction="mea
     symptom="The second call weighs by the first batch's labels; an index error comes late or never.",
     hides="The first call is right, and after some calls all weights are the same.",
     fix="A local variable: alpha = self.alpha[target].",
+    mend={"self.alpha = self": "alpha = self", "self.alpha * focus": "alpha * focus"},
     batched=False,
 )
 class AlphaOverwritten(nn.Module):
@@ -109,6 +121,7 @@ class AlphaOverwritten(nn.Module):
     symptom="After a class was dropped from the data, every class behind it has its neighbour's weight.",
     hides="Indexing by the target finds a number, only not the right one.",
     fix="Compare len(alpha) with input.shape[1].",
+    mend={"alpha[target]": "pick(alpha, target, input)"},
 )
 def alpha_length_unchecked(input, target, alpha=None, gamma=2.0, reduction="mean"):
     ce = cross_entropy(input, target)
@@ -123,6 +136,7 @@ def alpha_length_unchecked(input, target, alpha=None, gamma=2.0, reduction="mean
     symptom="TypeError: 'NoneType' object is not subscriptable, on the first call.",
     hides="The article always passes weights.",
     fix="Skip the weights when alpha is None.",
+    mend={"self.alpha[target]": "pick(self.alpha, target, input)"},
 )
 class AlphaNoneCrashes(nn.Module):
     def __init__(self, alpha=None, gamma=2.0):
@@ -142,6 +156,7 @@ class AlphaNoneCrashes(nn.Module):
     symptom="It runs on the CPU and fails on the GPU; a saved model forgets its weights.",
     hides="The article trains on the CPU and saves nothing.",
     fix='self.register_buffer("alpha", alpha).',
+    mend={"self.alpha = alpha": 'self.register_buffer("alpha", alpha)'},
 )
 class AlphaStaysBehind(nn.Module):
     def __init__(self, alpha=None, gamma=2.0):

@@ -2,9 +2,11 @@
 
 import base64
 import contextlib
+import difflib
 import functools
 import html
 import io
+import re
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
@@ -23,16 +25,29 @@ from .data import inverse_frequency, load_example
 from .scores import evaluate
 from .training import Run, make_model, training_steps
 
-__all__ = ["Push", "found_by", "plaque", "story", "table", "trained", "trainings", "wall", "who_finds_what"]
+__all__ = [
+    "Push",
+    "faults",
+    "found_by",
+    "plaque",
+    "right_code",
+    "story",
+    "table",
+    "trained",
+    "trainings",
+    "wall",
+    "who_finds_what",
+]
 
 TRAINED = [bug for bug in CATALOGUE.values() if bug.room != "manners"]  # those with a training curve, as on the wall
 
 
 def plaque(bug):
-    """The head of an exhibit, in Markdown: its name, what one would notice, the code."""
+    """The head of an exhibit, in Markdown: its name, what one would notice, the code and where it is faulty."""
+    marks = " ".join("{}:{}-{}".format(*place) for place in faults(bug))
     return "\n".join(
         [
-            f'<span class="exhibit" id="{bug.id}"></span>\n',
+            f'<span class="exhibit" id="{bug.id}" data-faults="{marks}"></span>\n',
             f"### {bug.title}\n",
             f"{bug.symptom}\n",
             f"```python\n{bug.code.rstrip()}\n```",
@@ -40,18 +55,48 @@ def plaque(bug):
     )
 
 
+def faults(bug):
+    """Where the code is faulty: (line, from, to), counted from 0, for each piece of a line that the mend changes.
+
+    Of a faulty text that is from its first changed token to the last; the whole of it if it is only added to.
+    """
+    found = set()
+    for faulty, right in bug.mend.items():
+        old, new = (list(re.finditer(r"\w+|\*+|\S", text)) for text in (faulty, right))
+        words, others = ([token[0] for token in tokens] for tokens in (old, new))
+        steps = difflib.SequenceMatcher(None, words, others, autojunk=False).get_opcodes()
+        places = [place for step, *place in steps if step != "equal"]
+        changed = old[places[0][0] : places[-1][1]] or old
+        start = bug.bare.index(faulty)
+        start, end = start + changed[0].start(), start + changed[-1].end()
+        for piece in re.finditer(r"\S.*", bug.bare[start:end]):
+            line_start = bug.bare.rfind("\n", 0, start + piece.start()) + 1
+            line = bug.bare.count("\n", 0, line_start)
+            found.add((line, start + piece.start() - line_start, start + piece.end() - line_start))
+    return sorted(found)
+
+
+def right_code(bug):
+    """The whole code, as the lines of a diff from the faulty one, comments left out."""
+    old, new = (code.rstrip().split("\n") for code in (bug.bare, bug.mended))
+    return "\n".join(list(difflib.unified_diff(old, new, n=len(old), lineterm=""))[3:])
+
+
 def story(bug):
-    """What one unfolds below an exhibit, in Markdown: why nobody noticed, the check, the fix, where it was seen."""
+    """What one unfolds below an exhibit, in Markdown: the right code, why nobody noticed, the check, the source."""
     adapter = Adapter(bug.loss)
     example = check(bug.exposed_by, adapter, make_cases(0, classes=adapter.only_classes)).example
     where = "(#which-of-these-trainings-went-wrong)"  # a heading of chapter 06
     training = f" Its training is curve {TRAINED.index(bug) + 1} of [these]{where}." if bug in TRAINED else ""
     return "\n".join(
         [
-            "<details class=story><summary>Why did nobody notice? The check, the fix, where it was seen</summary>\n",
+            "<details class=story><summary>Right code</summary>\n",
+            f"**The fix.** {bug.fix}\n",
+            f"```diff\n{right_code(bug)}\n```\n",
+            "</details>\n",
+            "<details class=story><summary>Why did nobody notice? The check, where it was seen</summary>\n",
             f"**Why nobody noticed.** {bug.hides}{training}\n",
             f"**The check.** {PROPERTIES[bug.exposed_by].statement} *{example}*\n",
-            f"**The fix.** {bug.fix}\n",
             f"*Seen:* {bug.source_links}. *In the catalogue:* `{bug.id}`\n",
             "</details>",
         ]

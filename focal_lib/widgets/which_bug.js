@@ -24,6 +24,8 @@ function render({ model, el }) {
   });
   view.drawing.after(suspects);
   const next = view.button("Next round", () => view.set({ round: (model.get("round") % rounds.length) + 1, chosen: "none" }), "next");
+  const exhibit = make("a", { class: "live-exhibit" }, "See the exhibit"); // on the site only: elsewhere it has no address
+  if (next && typeof model.link === "function") next.after(exhibit);
   const score = make("p", { class: "live-score", role: "status" });
   suspects.after(score);
   const answered = new Map(); // round -> whether its first answer was right
@@ -64,6 +66,13 @@ function render({ model, el }) {
       button.setAttribute("aria-pressed", k === chosen);
     });
     redraw(view.sentence, ...typeset(say()));
+    exhibit.style.visibility = chosen < 0 ? "hidden" : ""; // its room stays
+    if (chosen >= 0) {
+      const { id, title } = options[chosen];
+      const museum = `${document.documentElement.dataset.content_root ?? ""}notebooks/06_bug_museum.html`;
+      exhibit.href = `${document.getElementById(id) ? "" : museum}#${id}`;
+      exhibit.setAttribute("aria-label", `See the exhibit: ${title}`);
+    }
     if (next) next.textContent = r + 1 < rounds.length ? "Next round" : "Start again";
     const right = [...answered.values()].filter(Boolean).length;
     score.textContent = !answered.size ? `${rounds.length} rounds. Keys 1 to 4 choose, too.` : answered.size < rounds.length

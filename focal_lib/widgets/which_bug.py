@@ -82,7 +82,7 @@ class WhichBug(LiveView):
                     "caption": CAPTIONS[r["kind"]],
                     "answer": r["answer"],
                     "options": [
-                        {key: getattr(CATALOGUE[bug], key) for key in ("title", "symptom", "hides")}
+                        {key: getattr(CATALOGUE[bug], key) for key in ("id", "title", "symptom", "hides")}
                         for bug in r["options"]
                     ],
                 }

@@ -156,7 +156,8 @@ def test_the_wall_of_bugs_can_be_searched(open_page):
     assert opened.run("return location.hash") == target
     card = opened.page.locator(".exhibit-card")
     assert card.is_visible() and card.locator("h3").text_content().strip().rstrip("#") in seen[0].text_content()
-    assert card.locator(".highlight .hll").count() and card.get_by_text("The fix.").is_visible()
+    assert card.locator(".highlight mark").count() and card.get_by_text("The fix.").is_visible()
+    assert card.locator(".mend :is(del, ins)").first.is_visible()
     opened.page.keyboard.press("Escape")
     assert not card.is_visible()
     opened.page.get_by_label("Find a bug").fill("")
