@@ -14,7 +14,7 @@ PAGE = "notebooks/06_bug_museum"
 PUBLISHED = "notebooks/07_diagnose"
 ROW = re.compile("<tr>" + r"<t([dh])>([^<]*)</t\1>" + r"<t\1>([^<]*)</t\1>" * 4 + "</tr>")
 FAULTS = re.compile('data-faults="([^"]*)"')
-TOKEN = re.compile(r"(<span[^>]*>[^<]*</span>)|(\s+|&\w+;|[^<\s])")
+TOKEN = re.compile("(<span[^>]*>)([^<]*)</span>|([^<]+)")
 ROOM = "The exhibits of this room, one below the other"
 
 
@@ -47,31 +47,31 @@ class MarkTheFault(SphinxPostTransform):
 
 
 def marked(shown, code, places):
-    """Highlighted ``code`` with ``<mark>`` around the tokens at ``places``: (line, from, to), counted from 0."""
+    """Highlighted ``code`` with ``<mark>`` around what is at ``places``: (line, from, to), counted from 0."""
     starts = [0, *(found.end() for found in re.finditer("\n", code))]
-    begins, ends = {starts[line] + start for line, start, _ in places}, {starts[line] + end for line, _, end in places}
-    head, pre, rest = shown.partition("<pre>")
-    body, end, tail = rest.partition("</pre>")
+    begins, ends = ({starts[place[0]] + place[k] for place in places} for k in (1, 2))
+    head, opening, rest = shown.partition("<pre><span></span>")
+    body, closing, tail = rest.partition("</pre>")
     at, done = 0, []
-    for tag, text in TOKEN.findall(body.removeprefix("<span></span>")):
-        if at in begins:
-            begins.remove(at)
-            done.append("<mark>")
-        done.append(tag or text)
-        at += len(html.unescape(re.sub("<[^>]*>", "", tag or text)))
-        if at in ends:
-            ends.remove(at)
-            done.append("</mark>")
-    if begins or ends:
-        raise ValueError(f"no token of the code begins or ends at {sorted(begins | ends)}: {code}")
-    return "".join([head, pre, *done, end, tail])
+    for tag, colored, plain in TOKEN.findall(body):
+        text = html.unescape(colored or plain)
+        # The highlighter takes two brackets for one token.
+        cuts = [cut - at for cut in sorted(begins | ends) if at < cut < at + len(text)]
+        for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
+            piece = html.escape(text[start:end])
+            done += ["<mark>"] * (at + start in begins)
+            done += [f"{tag}{piece}</span>" if tag else piece]
+            done += ["</mark>"] * (at + end in ends)
+        at += len(text)
+    return "".join([head, opening, *done, closing, tail])
 
 
 def right_code(diff):
     """A diff as HTML. Its signs are the style sheet's, and what it takes away is not copied."""
     kinds = {"-": "del", "+": "ins", " ": "span"}
-    lines = "".join(f"<{kinds[line[0]]}>{html.escape(line[1:])}\n</{kinds[line[0]]}>" for line in diff.split("\n"))
-    return f'<div class="highlight-python notranslate"><div class="highlight mend"><pre>{lines}</pre></div></div>'
+    lines = [(kinds[line[:1] or " "], html.escape(line[1:])) for line in diff.rstrip().split("\n")]
+    code = "".join(f"<{kind}>{line}\n</{kind}>" for kind, line in lines)
+    return f'<div class="highlight-python notranslate"><div class="highlight mend"><pre>{code}</pre></div></div>'
 
 
 class FoldRooms(SphinxPostTransform):

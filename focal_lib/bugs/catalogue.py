@@ -123,7 +123,7 @@ class Bug(_Exhibit):
 
     @property
     def mended(self):
-        """The source text of the right loss: the code without comments, its faulty texts replaced."""
+        """The source text of the right loss, which is the code without comments, its faulty texts replaced."""
         text = self.bare
         for faulty, right in self.mend.items():
             if text.count(faulty) != 1:

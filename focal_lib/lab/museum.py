@@ -58,7 +58,8 @@ def plaque(bug):
 def faults(bug):
     """Where the code is faulty: (line, from, to), counted from 0, for each piece of a line that the mend changes.
 
-    Of a faulty text that is from its first changed token to the last; the whole of it if it is only added to.
+    Of a faulty text that is from its first changed token to the last; the whole of it if it is only added to, or if
+    that would part a bracket from its twin.
     """
     found = set()
     for faulty, right in bug.mend.items():
@@ -66,7 +67,9 @@ def faults(bug):
         words, others = ([token[0] for token in tokens] for tokens in (old, new))
         steps = difflib.SequenceMatcher(None, words, others, autojunk=False).get_opcodes()
         places = [place for step, *place in steps if step != "equal"]
-        changed = old[places[0][0] : places[-1][1]] or old
+        changed = old[places[0][0] : places[-1][1]]
+        if not changed or sum((token[0] == "(") - (token[0] == ")") for token in changed):
+            changed = old
         start = bug.bare.index(faulty)
         start, end = start + changed[0].start(), start + changed[-1].end()
         for piece in re.finditer(r"\S.*", bug.bare[start:end]):
