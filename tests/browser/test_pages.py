@@ -143,34 +143,6 @@ def test_a_wide_figure_scrolls_on_a_phone_and_opens_alone(open_page, page):
     opened.page.wait_for_url(re.compile(r"/_images/[^/]+\.(png|svg)$"))
 
 
-def test_the_wall_of_bugs_can_be_searched(open_page):
-    opened = open_page("notebooks/06_bug_museum")
-    frames = opened.page.locator(".gallery a")
-    everything = frames.count()
-    opened.page.get_by_label("Find a bug").fill("weights nothing")
-    seen = [frame for frame in frames.all() if frame.is_visible()]
-    assert 0 < len(seen) < everything
-    assert opened.page.locator(".wall-count").text_content() == f"{len(seen)} of {everything} bugs"
-    target = seen[0].get_attribute("href")
-    seen[0].click()
-    assert opened.run("return location.hash") == target
-    card = opened.page.locator(".exhibit-card")
-    assert card.is_visible() and card.locator("h3").text_content().strip().rstrip("#") in seen[0].text_content()
-    assert card.locator(".highlight mark").count() and card.get_by_text("The fix.").is_visible()
-    assert card.locator(".mend :is(del, ins)").first.is_visible()
-    opened.page.keyboard.press("Escape")
-    assert not card.is_visible()
-    opened.page.get_by_label("Find a bug").fill("")
-    opened.page.get_by_label("What you see").select_option(label="NaN or infinity, after a while")
-    opened.page.get_by_label("Room").select_option(index=4)
-    assert 0 < opened.page.locator(".gallery a:visible").count() < len(seen) + 10
-    opened.page.get_by_label("Room").select_option(index=0)
-    opened.page.get_by_label("What you see").select_option(index=0)
-    for check in opened.page.get_by_label("What finds it").locator("option").all()[1:]:  # none finds nothing
-        opened.page.get_by_label("What finds it").select_option(label=check.text_content())
-        assert 0 < opened.page.locator(".gallery a:visible").count() < everything / 2, check.text_content()
-
-
 def test_all_code_is_shown_by_one_switch_that_the_book_remembers(open_page):
     opened = open_page("notebooks/02_loss_curve")
     folds = opened.page.locator("article .cell details")
