@@ -182,7 +182,7 @@ class Push:
     def figure(self):
         x, _, right, bug = self.numbers
         figure, ax = plots.axes(
-            "margin (wrong ← → certain)" if self.extreme else "$p_t$  (hard ← → easy)", "push", width=6.2, height=2.6
+            "margin (wrong ← → certain)" if self.extreme else "$p_t$  (hard ← → easy)", "push", width=5.4, height=2.5
         )
         for push, style, name in ((right, "focal", "right"), (bug, "bug", "this bug")):
             for n, line in enumerate(self.lines()):
