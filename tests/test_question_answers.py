@@ -1,4 +1,4 @@
-"""What the answers of the questions claim beyond their chapters' outputs, computed; and each section that teaches asks."""
+"""What the answers of the questions claim beyond their chapters' outputs, computed; each section that teaches asks."""
 
 import json
 import re
@@ -65,6 +65,13 @@ def test_gradcheck_passes_a_wrong_loss_in_any_batch_and_is_exact_enough():
         assert not torch.autograd.gradcheck(Steep.apply, x, raise_exception=False)
 
 
+def test_gamma_zero_clears_a_loss_that_is_wrong_elsewhere():
+    x, y = torch.tensor([[1.0, 0.0, -1.0], [0.0, 2.0, 0.0]]), torch.tensor([0, 2])
+    torch.testing.assert_close(one_p_t(x, y, gamma=0), F.cross_entropy(x, y))
+    torch.testing.assert_close(one_p_t(x, y, gamma=0), focal_loss(x, y, gamma=0))
+    assert (one_p_t(x, y) - focal_loss(x, y)).abs() > 0.1
+
+
 def test_what_an_adapter_does_not_pass_on_is_not_tested():
     unseen = diagnose(lambda input, target, gamma=2.0: weights_inside(input, target, gamma=gamma))
     assert unseen.verdict == "right" and "it has no argument for alpha" in str(unseen)
@@ -118,9 +125,8 @@ def test_logits_without_the_shares_answer_as_if_all_classes_were_equally_common(
 
 
 def test_a_paired_difference_has_less_luck_in_it():
-    one, other = (
-        stored_runs.stored_scores(name, "balanced_accuracy", data="resampled") for name in ("cross-entropy", "focal γ=2")
-    )
+    names = ("cross-entropy", "focal γ=2")
+    one, other = (stored_runs.stored_scores(name, "balanced_accuracy", data="resampled") for name in names)
     assert len(one) == len(other) >= 200
     assert np.std(np.subtract(other, one)) < 0.8 * np.hypot(np.std(one), np.std(other))
 

@@ -1,5 +1,6 @@
-// Remembers, on this machine, which answer of a question was taken first; on the page of all questions it counts them
-// and lets one begin anew. Without it (or with storage refused) the answers unfold all the same.
+// Remembers, on this machine, which answer of a question was taken first; on the page of all questions it counts them,
+// shows one chapter or those that were not right at once, and lets one begin anew. Without it (or with storage refused)
+// the answers unfold all the same.
 (() => {
   const KEY = "book.questions";
   const questions = [...document.querySelectorAll(".question")];
@@ -42,6 +43,10 @@
   score.setAttribute("role", "status");
   const wrong = Object.assign(document.createElement("button"), { type: "button", textContent: "Only those I did not get at once" });
   wrong.setAttribute("aria-pressed", "false");
+  const parts = page ? [...page.querySelectorAll("section[id^='of-']")] : [];
+  const chapter = document.createElement("select");
+  chapter.setAttribute("aria-label", "Chapter");
+  chapter.append(new Option("All chapters", ""), ...parts.map((part) => new Option(`Chapter ${part.id.slice(3, 5)}`, part.id)));
   const anew = Object.assign(document.createElement("button"), { type: "button", textContent: "Begin anew" });
 
   function count() {
@@ -51,10 +56,14 @@
     score.textContent = `${questions.length} questions, ${done.length} answered, ${atOnce.length} of them right at once.`;
     const only = wrong.getAttribute("aria-pressed") === "true";
     for (const question of questions) question.hidden = only && atOnce.includes(question);
-    for (const part of page.querySelectorAll("section")) part.hidden = ![...part.querySelectorAll(".question")].some((q) => !q.hidden);
+    for (const part of parts) {
+      const others = chapter.value && part.id !== chapter.value;
+      part.hidden = others || ![...part.querySelectorAll(".question")].some((question) => !question.hidden);
+    }
   }
 
   if (!page) return;
+  chapter.addEventListener("change", count);
   wrong.addEventListener("click", () => {
     wrong.setAttribute("aria-pressed", String(wrong.getAttribute("aria-pressed") !== "true"));
     count();
@@ -67,10 +76,11 @@
       show(question);
     }
     wrong.setAttribute("aria-pressed", "false");
+    chapter.value = "";
     count();
   });
   const box = Object.assign(document.createElement("div"), { className: "question-tools" });
-  box.append(score, wrong, anew);
+  box.append(score, chapter, wrong, anew);
   page.querySelector("section").before(box);
   count();
 })();

@@ -100,6 +100,10 @@ def test_a_figure_has_a_number_a_caption_and_an_address(open_page):
     assert number.locator("a").first.get_attribute("href") == "#" + number.get_attribute("id")
 
 
+SHOWN = """() => [...document.querySelectorAll("section[id^='of-'] .question")].filter((q) => q.checkVisibility())
+    .map((q) => q.closest("section").id)"""
+
+
 def test_an_answer_is_taken_with_one_tap_and_kept(open_page):
     opened = open_page("notebooks/02_loss_curve", "#q-owners")
     question = opened.page.locator("#q-owners")  # it lies in a fold, which its address opens
@@ -116,6 +120,8 @@ def test_an_answer_is_taken_with_one_tap_and_kept(open_page):
     opened.page.locator("#q-owners details.answer.right summary").click()
     opened.page.get_by_role("button", name="Only those").click()
     assert opened.page.locator(".question:visible").count() == everything - 1
+    opened.page.get_by_label("Chapter", exact=True).select_option("Chapter 11")
+    assert set(opened.page.evaluate(SHOWN)) == {"of-11_calibration"}
 
 
 def test_answers_unfold_without_a_script(scriptless):
