@@ -49,6 +49,12 @@ def test_there_are_as_many_as_promised():
         assert list(dict.fromkeys(named)) == SLUGS, f"{page} names each exercise, in order"
 
 
+@pytest.mark.parametrize("slug", SLUGS)
+def test_each_step_has_its_heading(slug):
+    headings = re.findall(r"^## (.*)$", "\n".join(cell.source for cell in nbformat.read(STUDENT[slug], 4).cells), re.M)
+    assert headings == ["Predict", "Expose", "Fix", "Hints"]
+
+
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("slug", SLUGS)
 def test_stub_fails_and_solution_passes(slug, part):
