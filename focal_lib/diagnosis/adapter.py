@@ -154,7 +154,7 @@ class Adapter(Probing):
 
     @property
     def lengths_by_default(self):
-        """How many numbers its arguments hold by default, those that hold more than one, such as weights of the classes."""
+        """How many numbers each argument holds by default that holds more than one, such as class weights."""
         defaults = [parameter.default for parameter in self.parameters.values()]
         lists = [d for d in defaults if isinstance(d, (list, tuple)) or getattr(d, "ndim", 0) == 1]
         return {len(d) for d in lists if len(d) > 1}
