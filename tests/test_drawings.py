@@ -77,6 +77,24 @@ def test_colours_keep_their_contrast_by_night():
     assert drawn.contrast("003a61", drawn.GROUND) < 3  # as it is by day, it would not be seen
 
 
+def faint(svg):
+    """Colours of words that are under 4.5 : 1, by day or by night."""
+    fills = re.findall(r'<text[^>]*style="[^"]*\bfill: #([0-9a-f]{6})', svg)
+    colours = {fill for fill in fills if fill not in {*drawn.INK, *drawn.PAPER}}
+    day, night = (
+        {c for c in colours if drawn.contrast(colour(c), ground) < 4.5}
+        for colour, ground in ((str, "ffffff"), (drawn.by_night, drawn.GROUND))
+    )
+    return day | night
+
+
+def test_words_in_colour_can_be_read_by_day_and_by_night():
+    svgs = [path.read_text("utf-8") for path in STORED]
+    assert sum(len(re.findall(r"<text[^>]*fill: #[0-9a-f]", svg)) > 0 for svg in svgs) >= 5
+    assert set().union(*map(faint, svgs)) == set()
+    assert faint('<text style="font: 10px sans-serif; fill: #289ccc">a</text>') == {"289ccc"}
+
+
 @pytest.mark.parametrize("page", sorted(SITE.glob("notebooks/**/*.html")), ids=lambda page: page.stem)
 def test_figures_of_a_page_keep_their_budget(page):
     text = page.read_text("utf-8")

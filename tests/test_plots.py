@@ -100,6 +100,44 @@ def test_a_colour_that_is_changed_in_one_place_only_is_found():
     assert copies(plots.COLORS | {"focal": "#0072B3"}) != COPIES
 
 
+def overlaps(ax):
+    """Pairs of texts of ``ax`` that cover one another as drawn."""
+    ax.figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in ax.texts]
+    return [(a, b) for k, a in enumerate(boxes) for b in boxes[:k] if a.overlaps(b)]
+
+
+@pytest.mark.parametrize("ends", [(0.9, 0.5, 0.1), (0.5, 0.51, 0.5), (1, 1, 1)])
+def test_lines_are_named_at_their_ends_without_overlap(ends):
+    figure, ax = plots.axes("x", "y")
+    for end, kind in zip(ends, ("majority", "minority", "bug"), strict=True):
+        ax.plot([0, 1], [0, end], color=plots.COLORS[kind], label=kind)
+    ax.axhline(0.2)  # without a name
+    plots.label_lines(ax)
+    assert {text.get_text() for text in ax.texts} == {"majority", "minority", "bug"} and overlaps(ax) == []
+    assert all(figure.bbox.contains(*corner) for text in ax.texts for corner in text.get_window_extent().corners())
+
+
+def test_a_line_is_named_where_it_is_told():
+    _, ax = plots.axes("x", "y")
+    ax.plot([0, 1], [0, 2], label="a")
+    ax.set_ylim(0, 2)
+    plots.label_lines(ax, {"a": (0.5, "below right")})
+    ax.figure.canvas.draw()
+    (point,), box = ax.transData.transform([(0.5, 1)]), ax.texts[0].get_window_extent()
+    assert box.x0 > point[0] and box.y1 < point[1]
+
+
+def test_names_of_lines_can_be_read_on_white():
+    _, ax = plots.axes("x", "y")
+    for name, color in plots.COLORS.items():
+        ax.plot([0, 1], [0, 1], color=color, label=name)
+    plots.label_lines(ax)
+    inks = {text.get_text(): mcolors.to_hex(text.get_color()) for text in ax.texts}
+    assert all(drawn.contrast(ink[1:], "ffffff") >= 4.5 for ink in inks.values())
+    assert drawn.contrast(plots.COLORS["majority"][1:].lower(), "ffffff") < 4.5  # as the line is, it would not do
+
+
 def pale(colors):
     """Those that are under 3:1 on white: too pale for a line or a small mark."""
     return {color for color in colors if drawn.contrast(color[1:].lower(), "ffffff") < 3}

@@ -1,5 +1,6 @@
 """The book's figures: pure functions, data in, figure out. One visual language, shared with the live views."""
 
+import matplotlib.colors as mcolors
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import PercentFormatter
@@ -13,6 +14,7 @@ __all__ = [
     "bars",
     "confusion",
     "intervals",
+    "label_lines",
     "loss_curves",
     "loss_shares",
     "reliability",
@@ -67,6 +69,30 @@ def axes(xlabel, ylabel, width=7.0, height=4.0, columns=1):
         one.grid(alpha=0.25)
         one.set_axisbelow(True)
     return figure, ax
+
+
+def label_lines(ax, places=None):
+    """Name each labelled line of ``ax`` beside it, in its colour: where lines are few, a reader needs no legend.
+
+    ``places`` maps a label to (x, side), with a side such as "above right" of the line's point at x. Without a place,
+    a name stands behind the line's end; names that would overlap there are moved up. Call it when the limits are set.
+    """
+    ends, floor = [], -np.inf
+    for line in ax.lines:
+        label, (x, y) = line.get_label(), np.asarray(line.get_data(), dtype=float)
+        style = {"color": _ink(line.get_color()), "textcoords": "offset points", "annotation_clip": False}
+        if label.startswith("_"):
+            continue
+        if label in (places or {}):
+            at, side = places[label]
+            up, right = ("above" in side) - ("below" in side), ("right" in side) - ("left" in side)
+            put = {"ha": ("center", "left", "right")[right], "va": ("center", "bottom", "top")[up]}
+            ax.annotate(label, (at, np.interp(at, x, y)), xytext=(7 * right, 4 * up), **put, **style)
+        else:
+            ends.append((ax.transData.transform((x[-1], y[-1]))[1] * 72 / ax.figure.dpi, label, (x[-1], y[-1]), style))
+    for height, label, end, style in sorted(ends, key=lambda one: one[0]):
+        floor = max(height, floor + 1.3 * plt.rcParams["font.size"])
+        ax.annotate(label, end, xytext=(5, floor - height), ha="left", va="center", **style)
 
 
 def bars(counts, labels=("class 0 (majority)", "class 1 (minority)")):
@@ -199,3 +225,13 @@ def confusion(counts, ax=None):
 def _plate():
     """A light plate behind numbers, so that they keep their contrast on any colour."""
     return {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "boxstyle": "round,pad=0.2"}
+
+
+def _ink(color):
+    """A colour for words: darkened until it has 4.5 : 1 on white, which lines do not need."""
+    rgb = np.array(mcolors.to_rgb(color))
+    while True:
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        if 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05) >= 4.5:
+            return mcolors.to_hex(rgb)
+        rgb = rgb * 0.97
