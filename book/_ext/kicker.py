@@ -13,13 +13,15 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 
 CHAPTER = re.compile(r"notebooks/(\d\d)_\w+")
 NAME = re.compile(r'(?<=<td>)[^<]*_[^<]*(?=</td>)|(?<=<span class="pre">)[^<]{16,}(?=</span>)')
+INTERVAL = re.compile(r"(?<=<p>)([\d.]+) (\([\d.]+–[\d.]+\))(?=</p>)")
 FRAME = re.compile(r'<a href="[^"#]*#([\w-]+)" data-words="([^"]*)">.*?</span>(.*?)</a>')
 
 
 def break_names(app, pagename, templatename, context, doctree):
-    """A long name may break behind its signs rather than anywhere."""
+    """A long name may break behind its signs rather than anywhere, and an interval in a cell not at all."""
     if "body" in context:
-        context["body"] = NAME.sub(lambda found: re.sub(r"(_|/|::)(?=\w)", r"\1<wbr>", found[0]), context["body"])
+        body = NAME.sub(lambda found: re.sub(r"(_|/|::)(?=\w)", r"\1<wbr>", found[0]), context["body"])
+        context["body"] = INTERVAL.sub(r'\1 <span class="whole">\2</span>', body)
 
 
 class DropNext(SphinxPostTransform):
