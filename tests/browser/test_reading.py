@@ -65,6 +65,24 @@ def test_what_is_cut_off_is_found(open_page):
     assert opened.run(CUT) != []
 
 
+@pytest.mark.parametrize("page", ["05_left_behind", "09_nobody_asked", "10_wrong_side", "16_block_by_block"])
+def test_lines_in_the_editor_are_seen_whole_beside_a_mouse(open_page, page):
+    shown = open_page(f"notebooks/exercises/{page}", viewport={"width": 1440, "height": 900})
+    shown.page.locator("textarea.bench-area").first.wait_for()
+    assert shown.run("const a = document.querySelector('.bench-area'); return a.scrollWidth - a.clientWidth") == 0
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_an_interval_in_a_cell_is_never_broken(open_page, width):
+    shown = open_page("book/speed", viewport={"width": width, "height": 900})
+    lines = r"""
+        return [...document.querySelectorAll('td')].filter((cell) => /\d–\d/.test(cell.innerText))
+          .map((cell) => cell.querySelector('.whole')?.getClientRects().length)
+    """
+    found = shown.run(lines)
+    assert len(found) > 40 and set(found) == {1}
+
+
 @pytest.mark.parametrize("page", pages())
 def test_words_in_pictures_can_be_read_on_a_phone(open_page, page):
     opened = open_page(page, viewport={"width": 390, "height": 844})
