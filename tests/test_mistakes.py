@@ -85,9 +85,9 @@ def test_the_cause_is_told_and_no_other(loss, cause):
     assert "None of the known bugs" not in str(diagnosis)
 
 
-def one_p_t_and_mean_of_the_weights(input, target, alpha=1, gamma=2.0, reduce=True):
+def one_p_t_and_mean_of_the_weights(input, target, alpha=None, gamma=2.0, reduce=True):
     ce = F.cross_entropy(input, target)
-    loss = alpha * (1 - torch.exp(-ce)) ** gamma * ce
+    loss = (1 if alpha is None else alpha) * (1 - torch.exp(-ce)) ** gamma * ce
     return torch.mean(loss) if reduce else loss
 
 

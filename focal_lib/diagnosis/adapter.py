@@ -12,7 +12,7 @@ from .forms import ALPHAS, FORMS, INPUT_NAMES, NAMES, REDUCTIONS, REQUIRED, TARG
 from .probing import Nonsense, Probing, Stopped, Untestable, as_number, first_of
 from .settings import hushed
 
-__all__ = ["Adapter", "parameters_of"]
+__all__ = ["Adapter", "parameters_of", "product_of"]
 
 
 class Adapter(Probing):
@@ -35,6 +35,7 @@ class Adapter(Probing):
         fits: True if single examples show a focal loss, up to such weights.
         only_classes: the number of classes of a loss that takes no other; else None.
         left: the arguments that stayed at their defaults, with these.
+        refuses_one_row: what it raised for a batch of one row, which is then handed over twice; None if nothing.
         classes_last: True for label maps (N, H, W, C).
         error: why the loss could not be run at all; None if it could.
         printed: what the loss wrote to stdout and stderr so far.
@@ -45,7 +46,7 @@ class Adapter(Probing):
 
     def __init__(self, loss, gamma=None, dtype=torch.float64, device="cpu"):
         self.device, self.printed, self.filled, self.loss = torch.device(device), "", {}, loss
-        self.classes_last = False
+        self.classes_last, self.refuses_one_row = False, None
         self.wanted_dtype, self.gamma_told, self.own_reduction = dtype, gamma is not None, "mean"
         if isinstance(loss, nn.Module):
             gamma = getattr(loss, "gamma", gamma)
@@ -57,12 +58,12 @@ class Adapter(Probing):
     # What the loss takes, by its signatures.
 
     def _read_signatures(self):
-        self.factory = not inspect.isclass(self.loss) and _is_factory(self.loss)
-        self.builds = inspect.isclass(self.loss) or self.factory
+        self.product = None if inspect.isclass(self.loss) else product_of(self.loss)
+        self.builds = inspect.isclass(self.loss) or self.product is not None
         at_build = parameters_of(self.loss) if self.builds else []
         self.entry = next((e for e in ("forward", "__call__", "compute_loss") if e in dir(self.loss)), None)
-        if self.factory:
-            at_call = parameters_of(self._quietly(self.loss))
+        if self.product is not None:
+            at_call = parameters_of(self.product)
         elif self.builds:
             at_call = parameters_of(getattr(self.loss, self.entry or "__init__"))[1:]
         else:
@@ -75,6 +76,7 @@ class Adapter(Probing):
         self.pair_names = [p.name for p in pair] if by_name else []
         self.target_first = bool(pair) and pair[0].name in TARGET_NAMES
         self.build_names = {p.name for p in at_build}
+        self.of_settings = not self.builds and bool(at_call) and settings >= {p.name for p in at_call}
         rest = [p for p in at_call if p not in pair]
         known = [p for p in rest + at_build if p.name not in self.filled and p.kind not in (2, 4)]  # no *args
         self.parameters = {p.name: p for p in known}
@@ -113,9 +115,16 @@ class Adapter(Probing):
         self._list_roles()
 
     def _list_roles(self):
-        self.reductions = {r for argument, values in REDUCTIONS.items() if argument in self.names for r in values}
+        self.reductions = {r for argument in REDUCTIONS for r in self._asks(argument)}
         self.settable = {n for n in ("alpha", "gamma", "ignore_index") if n in self.names}
         self.settable |= {"reduction"} if self.reductions else set()
+
+    def _asks(self, argument):
+        """The reductions that this argument asks for, and the value that does; some call a word size_average."""
+        if argument not in self.names:
+            return {}
+        by_word = isinstance(self.parameters[self.names[argument]].default, str)
+        return REDUCTIONS["reduction" if by_word else argument]
 
     @property
     def raises(self):
@@ -215,31 +224,45 @@ class Adapter(Probing):
         for name in [n for n, value in wanted.items() if value is not None and n not in self.names]:
             raise Untestable(f"it has no argument for {name}")
         if reduction is not None and self.reductions:
-            argument = next((a for a, values in REDUCTIONS.items() if a in self.names and reduction in values), None)
+            argument = next((a for a in REDUCTIONS if reduction in self._asks(a)), None)
             if argument is None:
                 raise Untestable(f"it cannot be asked for reduction {reduction!r}")
-            wanted[argument] = REDUCTIONS[argument][reduction]
+            wanted[argument] = self._asks(argument)[reduction]
         wanted["classes"] = classes if "classes" in self.names else None
         arguments = self.required | {self.names[name]: value for name, value in wanted.items() if value is not None}
-        arguments = {n: [10.0 * (k + 1) for k in range(classes)] if v == "counts" else v for n, v in arguments.items()}
+        special = {"counts": [10.0 * (k + 1) for k in range(classes)], "one": self.tensor(1.0)}
+        arguments = {n: special.get(v, v) if isinstance(v, str) else v for n, v in arguments.items()}
         built = {name: value for name, value in arguments.items() if name in self.build_names}
         called = {name: value for name, value in arguments.items() if name not in self.build_names}
         loss = self._quietly(self.loss, **self.filled, **built) if self.builds else self.loss
 
         def run(input, target):
-            now = {n: torch.ones_like(target) if v == "ones" else v for n, v in called.items()}
+            alone = self.refuses_one_row is not None and len(input) == 1
+            if alone:
+                input, target = torch.cat([input] * 2), torch.cat([target] * 2)
             given = self.form.input(input)
             pair = (given, self.form.target(target, input))
+            shape, dtype = (pair[1] if self.ones[0] else target).shape, self.ones[1]
+            ones = torch.ones(shape, dtype=dtype, device=self.device)
+            now = {n: ones if isinstance(v, str) and v == "ones" else v for n, v in called.items()}
             if self.of_a_trainer:
                 pair = (lambda **_: _Output(logits=given)), {"labels": pair[1], "input_ids": given}
-            call = getattr(run.loss, self.entry) if self.entry == "compute_loss" else run.loss
+            call = run.loss if callable(run.loss) and self.entry != "compute_loss" else getattr(run.loss, self.entry)
             pair = pair[::-1] if self.target_first else pair
             if len(self.pair_names) == 2:
                 pair, now = (), now | dict(zip(self.pair_names, pair, strict=True))
-            return first_of(self._quietly(call, *pair, **now))
+            value = first_of(self._quietly(call, *pair, **now))
+            return self._of_one(value, reduction) if alone else value
 
         run.loss = loss
         return run
+
+    def _of_one(self, value, reduction):
+        """The loss of one row, of what was returned for that row twice."""
+        value = as_number(value, self.dtype)
+        if value.numel() > 1:
+            return value[:1]
+        return value / 2 if (reduction if self.reductions else self.own_reduction) == "sum" else value
 
     def __call__(self, input, target, alpha=None, gamma=None, reduction="mean", ignore_index=None):
         if not self.reductions and reduction not in ("mean", self.own_reduction):
@@ -325,14 +348,18 @@ def _pair_of(parameters):
     return parameters[:2]
 
 
-def _is_factory(loss):
-    """Whether a function returns a loss when it is called with nothing."""
+def product_of(loss):
+    """The loss that a function of settings alone returns; None if it is no such function."""
     parameters = parameters_of(loss)
-    if isinstance(loss, nn.Module) or not parameters or any(p.default is p.empty for p in parameters):
-        return False
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind not in (2, 4)]  # no *args
+    settings = {name: ours for ours, names in NAMES.items() for name in names}
+    if isinstance(loss, nn.Module) or not parameters or not settings.keys() >= {*needed}:
+        return None
+    usual = {"alpha": 0.5, "gamma": 2.0, "reduction": "mean", "classes": 3}
     with contextlib.suppress(Exception), hushed():
-        return callable(loss())
-    return False
+        made = loss(**{name: usual.get(settings[name]) for name in needed})
+        return made if callable(made) else None
+    return None
 
 
 def _same_outcome(ours, theirs):

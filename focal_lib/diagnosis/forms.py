@@ -11,7 +11,9 @@ import torch.nn.functional as F
 __all__ = ["FORMS", "NAMES", "Form", "column", "logit", "one_hot"]
 
 NAMES = {
-    "alpha": ("alpha", "class_weights", "class_weight", "cls_weights", "weights", "weight", "alphas"),
+    "alpha": (
+        *("alpha", "class_weights", "class_weight", "cls_weights", "weights", "weight", "alphas", "alpha_weights"),
+    ),
     "gamma": ("gamma", "focal_gamma", "focusing_param", "focusing", "gama", "focus"),
     "reduction": ("reduction",),
     "size_average": ("size_average",),
@@ -20,8 +22,10 @@ NAMES = {
     "classes": (
         *("num_classes", "n_classes", "class_num", "num_class", "nb_classes", "num_labels", "no_of_classes"),
         *("n_class", "nclass", "nclasses", "C", "output_dim", "n_labels", "number_of_classes", "out_features"),
+        "num_label",
     ),
 }
+OF_SETTINGS = "it takes settings alone, and returns no loss of logits and targets"
 TARGET_NAMES = {"target", "targets", "label", "labels", "y", "y_true", "gt", "true", "ground_truth", "trues"}
 INPUT_NAMES = {
     *("input", "inputs", "logits", "logit", "pred", "preds", "prediction", "predictions", "output", "outputs"),
@@ -36,9 +40,11 @@ REQUIRED = {  # what to pass for other arguments without a default, by name
     **dict.fromkeys(("fromlogits", "from_logits", "logits"), True),
     **dict.fromkeys(("eps", "epsilon"), 1e-12),
     **dict.fromkeys(("label_smoothing", "smoothing", "smooth"), 0.0),
-    **dict.fromkeys(("mask", "attention_mask", "sample_weight"), "ones"),
+    **dict.fromkeys(("mask", "masks", "attention_mask", "valid_mask", "weight_mask"), "ones"),
+    **dict.fromkeys(("sample_weight", "sample_weights", "pixel_weight", "pixel_weights"), "ones"),
     **dict.fromkeys(("samples_per_cls", "cls_num_list", "class_counts", "counts"), "counts"),
     **{"loss_type": "focal", "device": "cpu", "temperature": 1.0, "beta": 0.999, "num_items_in_batch": None},
+    "pos_weight": "one",
 }
 FILLERS = (None, "ones", 1.0)  # what is tried for an argument without a default that no name explains
 
@@ -88,6 +94,7 @@ MAPS_LAST = Form("label maps (N, H, W, C) only", lambda x: x[:, None, None], lam
 TABLE = Form("probabilities and one-hot targets", _softmax, one_hot)
 ONE_LOGIT = Form("one logit (N,) for two classes", logit, _yes, 2)
 COLUMN = Form("one logit (N, 1) for two classes, targets (N,)", column, _yes, 2)
+BALANCED = Form("two classes: of more, its alpha weights class 1 against all others", classes=2)
 FORMS = (  # the usual ones first
     PLAIN,
     ONE_HOT,
@@ -108,6 +115,7 @@ FORMS = (  # the usual ones first
     Form("two classes only", classes=2),
     Form("an object with .logits", lambda x: SimpleNamespace(logits=x)),
     COLUMN,
+    BALANCED,
 )
 ALPHAS = {  # the forms in which weights are taken
     "tensor": lambda w: w,

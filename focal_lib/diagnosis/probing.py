@@ -9,7 +9,20 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from .forms import ALPHAS, FILLERS, MAPS, MAPS_LAST, ONE_HOT, PLAIN, TABLE, column, logit, one_hot
+from .forms import (
+    ALPHAS,
+    BALANCED,
+    FILLERS,
+    MAPS,
+    MAPS_LAST,
+    OF_SETTINGS,
+    ONE_HOT,
+    PLAIN,
+    TABLE,
+    column,
+    logit,
+    one_hot,
+)
 
 __all__ = ["Nonsense", "Probing", "Stopped", "Untestable", "as_number", "exponent_of", "first_of"]
 
@@ -43,12 +56,11 @@ class Probing:
 
     def _find_form(self, forms):
         """Take the first form that fits; else the first in which the loss runs; else the first, with its error."""
-        first, ran, blind, of_rows, names, left = None, None, False, (), self.names, self.left
-        table, of_a_table = None, False
+        first, ran, table, for_two, adds_up = None, None, None, False, False
+        of_rows, names, left = (), self.names, self.left
         for form in self._with_sizes_told(forms):
             self.names, self.left = names, left
-            of_two = blind or (ran and ran["form"].target is one_hot and form.input is not PLAIN.input)
-            if ran and not ran["form"].classes and form.classes and not of_two:
+            if ran and not ran["form"].classes and form.classes and not (for_two or _is_for_two(form, ran)):
                 continue  # it takes any number of classes: that it may be right for two is beside the point
             self._probe(form)
             if self.of_rows and not of_rows:
@@ -57,19 +69,27 @@ class Probing:
                 self._probe(form)
             found = dict(vars(self))
             first = first or found
-            if self.error is None:
-                # One alpha for every yes and no is told best where it was first seen, on a one-hot table.
-                one_alpha = form.input in (logit, column) and self.alpha_is_numeric and not self.balances
+            if self.error is not None:
+                continue
+            if ran and self.fits and form.words.startswith("one probability"):
                 # What adds up the classes of a table adds up the rows where each row is one probability.
-                of_one = self.fits and form.words.startswith("one probability")
-                of_a_table |= of_one and ran and (self.own_reduction, ran["own_reduction"]) == ("sum", "mean")
-                if self.fits and not (ran and one_alpha) and not (of_one and of_a_table):
-                    return
-                if not ran:
-                    ran, blind = found, self._looks_at_two_logits_only()
-                if form is TABLE:
-                    table = found
-        vars(self).update(((of_a_table and table) or ran or first) | {"printed": self.printed})
+                adds_up |= (self.own_reduction, ran["own_reduction"]) == ("sum", "mean")
+            if self.fits and not (ran and self._is_told_better(adds_up)):
+                return
+            if not ran:
+                ran, for_two = found, self._looks_at_two_logits_only()
+            if form is TABLE:
+                table = found
+        vars(self).update(((adds_up and table) or ran or first) | {"printed": self.printed})
+
+    def _is_told_better(self, adds_up):
+        """Whether a form in which it ran before says more than this one, though this one fits."""
+        if self.form is BALANCED:
+            return not self._weights_class_1_alone()
+        if self.form.words.startswith("one probability"):
+            return adds_up
+        # One alpha for every yes and no is told best where it was first seen, on a one-hot table.
+        return self.form.input in (logit, column) and self.alpha_is_numeric and not self.balances
 
     def _with_sizes_told(self, forms):
         """These forms; after the first one a form for each number of classes that its error speaks of."""
@@ -106,12 +126,12 @@ class Probing:
         if self.alpha_is_numeric:
             neutral = [*[one] * (form.classes == 2), *ones[:3], one, omit]
         dtypes = dict.fromkeys((self.wanted_dtype, torch.float32))
-        tries = [(d, *n) for d in dtypes for n in neutral]
+        tries = [(d, *n, o) for o in self._ways_of_ones() for d in dtypes for n in neutral]
         wholes = (False, True) if "gamma" in self.names else (False,)
         for filler, whole in itertools.product(FILLERS if self.unknown else FILLERS[:1], wholes):
             filled = dict.fromkeys(self.unknown, filler)
             self.required |= filled
-            for self.dtype, self.no_weights, self.alpha_form in tries:
+            for self.dtype, self.no_weights, self.alpha_form, self.ones in tries:
                 self.whole_gamma = whole
                 self.names, self.left = dict(names), left | filled  # an earlier try may have changed them
                 self._list_roles()
@@ -123,12 +143,22 @@ class Probing:
                     self._fit()
                     if filler is not None and not self.fits:
                         raise Nonsense(f"filled with {filler}, it gives no focal loss")  # that is no fault of its own
+                    if self.refuses_one_row and not self.fits:
+                        raise self.refuses_one_row
                     return
                 except Exception as error:
                     self.error = self.error or error
-        (self.dtype, self.no_weights, self.alpha_form), self.whole_gamma = tries[0], False
+        (self.dtype, self.no_weights, self.alpha_form, self.ones), self.whole_gamma = tries[0], False
         self.names, self.left = names, left
         self._list_roles()
+
+    def _ways_of_ones(self):
+        """For a mask or weights of examples without a default: (of the target's shape as handed over, dtype)."""
+        names = [name for name, value in self.required.items() if isinstance(value, str) and value == "ones"]
+        if not names:
+            return [(False, self.wanted_dtype)]
+        masks = any("mask" in name for name in names)
+        return [(full, d) for full in (False, True) for d in (torch.bool,) * masks + (self.wanted_dtype,)]
 
     def _batch(self):
         c = self.only_classes or 3
@@ -138,10 +168,15 @@ class Probing:
 
     def _find_conventions(self):
         input, target = self._batch()
-        self.own_reduction, self.divides_by_weights = "mean", False
+        self.own_reduction, self.divides_by_weights, self.refuses_one_row = "mean", False, None
+        if self.of_settings:
+            raise TypeError(OF_SETTINGS)
         once, twice = self(input, target), self(input.repeat(2, 1), target.repeat(2))
+        self._find_smallest_batch(input[:1], target[:1])
         if not once.isfinite().all():
             raise Nonsense(f"the loss of ordinary logits is {once.tolist()}")
+        if self.form is not PLAIN and not once.any():
+            raise Nonsense("the loss of ordinary logits is 0")  # such as a softmax over one class
         if self.no_weights == "ones" and once.numel() not in (1, target.numel()):
             raise Nonsense(f"with weights its result has {once.numel()} numbers for {target.numel()} targets")
         if not self.reductions and once.numel() == target.numel() > 1:
@@ -153,15 +188,27 @@ class Probing:
             weights, one, two = self.tensor([3.0, 2.0, 5.0, 4.0] + [1.0] * c)[:c], slice(1, 2), slice(0, 2)
             if self.no_weights is self.OMIT:
                 self._find_form_of_weights(input, target, weights)
+            elif self.alpha_is_numeric or self.alpha_form == "column":
+                self._must_weigh(input, target, weights)
         if self.takes_weights:
             alone = [self(input[one], target[one], alpha=alpha) for alpha in (weights, None)]
             pair = [self(input[two], target[two], alpha=alpha) for alpha in (weights, None)]
             self.divides_by_weights = torch.allclose(*alone) and not torch.allclose(*pair)
 
+    def _find_smallest_batch(self, input, target):
+        """Code that squeezes its batch fails on a single row: then that row is handed over twice from here on."""
+        try:
+            self(input, target)
+        except Exception as error:
+            self.refuses_one_row = error
+            self(input, target)
+
     def _find_form_of_weights(self, input, target, weights):
         for self.alpha_form in ALPHAS:
             with contextlib.suppress(Exception):
                 self(input, target, alpha=weights)
+                if self.alpha_form == "column":
+                    self._must_weigh(input, target, weights)
                 return
             if self.alpha_form == "tensor" and self._weights_rows(input, target):
                 name = self.names.pop("alpha")
@@ -170,6 +217,13 @@ class Probing:
                 self._list_roles()
                 return
         self.alpha_form = "tensor"
+
+    def _must_weigh(self, input, target, weights):
+        """Refuse weights that are only multiplied with losses of another shape, all classes alike."""
+        pairs = [(input[i : i + 1], target[i : i + 1]) for i in (0, 2)]  # of classes 0 and 1
+        first, second = (self(*pair, alpha=weights) / self(*pair) for pair in pairs)
+        if first.shape == second.shape and torch.allclose(first, second):
+            raise Nonsense("its alpha weights all classes alike")
 
     def _weights_rows(self, input, target):
         """Whether what looks like class weights by its name is one weight for each row."""
@@ -234,6 +288,15 @@ class Probing:
                 self.balances, self.no_weights = side, 0.5 if self.alpha_is_numeric else self.no_weights
                 self.settable -= {"alpha"}
 
+    def _weights_class_1_alone(self):
+        """Whether alpha is the weight of class 1 and 1 - alpha that of all others, 0 and 2 alike."""
+        of_three = copy.copy(self)
+        of_three.form = PLAIN
+        with contextlib.suppress(Exception):
+            quarter, half = (of_three.singles(3, alpha=a).mean(1) for a in (0.25, 0.5))
+            return self.balances > 0 and _close(quarter / half, self.tensor([1.5, 0.5, 1.5]))
+        return False
+
     def _unless_refused(self, classes, **settings):
         try:
             return self.singles(classes, **settings)
@@ -275,6 +338,13 @@ class Probing:
         else:
             self.weights_inside = weights
             self.form = replace(self.form, classes=c)
+
+
+def _is_for_two(form, ran):
+    """Whether a loss that ran with more classes may be meant for two: this form, what was found in the other."""
+    if form is BALANCED:
+        return ran["alpha_is_numeric"]
+    return ran["form"].target is one_hot and form.input is not PLAIN.input
 
 
 def exponent_of(values):

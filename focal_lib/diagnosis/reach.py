@@ -1,17 +1,15 @@
 """Losses that are no torch function of logits and targets: boosters' objectives, other frameworks, training steps."""
 
-import contextlib
 import copy
-import inspect
 import itertools
 import types
 
 import torch
 from torch import nn
 
-from .adapter import parameters_of
+from .adapter import parameters_of, product_of
 from .cases import IN_A_PAGE, numbers
-from .forms import NAMES, TARGET_NAMES
+from .forms import NAMES, OF_SETTINGS, TARGET_NAMES
 from .relatives import yes_or_no
 
 __all__ = ["IN_NUMPY", "gradient_of_objective", "hint", "step_of", "through"]
@@ -62,6 +60,8 @@ def hint(loss, name, error):
     """The line that would make a loss work which could not be called."""
     if any(word in str(error) for word in ("CUDA", "NVIDIA", "MPS")):
         return "It asks for a GPU that is not here: make its tensors with device=input.device"
+    if OF_SETTINGS in str(error):
+        return f"Hand over the loss that it makes: diagnose({name}(...))"
     places = [loss, *(getattr(loss, name, None) for name in ("forward", "call", "__init__"))]
     space = next((place.__globals__ for place in places if hasattr(place, "__globals__")), {})
     used = {value.__name__.split(".")[0] for value in space.values() if isinstance(value, types.ModuleType)}
@@ -130,6 +130,12 @@ def _of_two(gradient):
     return gradient.reshape(-1)[:, None] * [[-1.0, 1.0]]
 
 
+def _in_proportion(got, expected, classes):
+    """A row for each class: the gradients by those expected, where that is one positive number; else None."""
+    ratio = (got / expected).reshape(-1, classes, classes).movedim(1, 0).flatten(1)
+    return ratio if torch.allclose(ratio, ratio[:, :1].expand_as(ratio), rtol=1e-3) and (ratio > 0).all() else None
+
+
 def _wrong_hessian(second, right):
     """What is wrong with an objective's second derivatives ``(N)``; None if nothing is, or little."""
     if torch.allclose(-second, right, rtol=1e-2, atol=1e-3):
@@ -153,7 +159,7 @@ def _one_against_all(scores, hot, got, gammas, named):
 def gradient_of_objective(loss, call, gamma=None):
     """What is wrong with an objective that returns (gradient, Hessian) in numpy.
 
-    ``call(loss, ...)`` calls it, or what makes one if called with nothing. Returns None if ``loss`` is no such
+    ``call(loss, ...)`` calls it, or what a function of settings alone makes. Returns None if ``loss`` is no such
     objective; else (what it is, which other loss it is or None, None or [what is wrong, the fix, a counter-example]).
     """
     try:
@@ -163,10 +169,7 @@ def gradient_of_objective(loss, call, gamma=None):
     if IN_A_PAGE:
         return None  # a small tensor is no array
     named = {p.name: p.default for p in parameters_of(loss)}
-    if named and inspect.Parameter.empty not in named.values():
-        with contextlib.suppress(Exception):
-            made = call(loss)
-            loss = made if callable(made) else loss
+    loss = product_of(loss) or loss
     own = next((named[n] for n in NAMES["gamma"] if isinstance(named.get(n), (int, float))), gamma)
     gammas = (2.0, 1.0, 3.0, 5.0, 1.5, 0.5, 0.0) if own is None else (own,)
     wrong = None
@@ -189,8 +192,8 @@ def gradient_of_objective(loss, call, gamma=None):
                 continue  # such as a loss and an accuracy
             example = f"scores {numbers(scores[:1].detach())}, label [{target[0]}]"
             for g, expected in right.items():
-                ratio = (got / expected.detach()).reshape(-1, classes, classes).movedim(1, 0).flatten(1)
-                if torch.allclose(ratio, ratio[:, :1].expand_as(ratio), rtol=1e-3) and (ratio > 0).all():
+                ratio = _in_proportion(got, expected.detach(), classes)
+                if ratio is not None:
                     (slope,) = torch.autograd.grad(expected[:, -1].sum(), scores)
                     slope = slope[:, -1] * ratio[target, 0]
                     same = torch.allclose(ratio, torch.ones_like(ratio), rtol=1e-3)
@@ -213,8 +216,7 @@ def gradient_of_objective(loss, call, gamma=None):
             by_p = hot * (g * (1 - p_t) ** (g - 1) * p_t.log() - (1 - p_t) ** g / p_t).detach()
             what = "Its gradient has the wrong sign" if turned else "Its gradient is not that of the focal loss"
             fix = "Return the gradient." if turned else "Compare it with torch.autograd.grad of the loss."
-            part = (got / ((1 - p_t) ** g * (p - hot)).detach()).reshape(-1, classes, classes).movedim(1, 0).flatten(1)
-            if torch.allclose(part, part[:, :1].expand_as(part), rtol=1e-3) and (part > 0).all():
+            if _in_proportion(got, ((1 - p_t) ** g * (p - hot)).detach(), classes) is not None:
                 what = "Its gradient leaves out that (1 - p_t) ** gamma changes too"
                 fix = "Add the other term: (1 - p_t) ** gamma - gamma * p_t * (1 - p_t) ** (gamma - 1) * log(p_t)."
             if torch.allclose(got, by_p, rtol=1e-3):

@@ -31,7 +31,20 @@ def none_has_the_targets_shape(loss, cases):
             got = loss.criterion(case.input.shape[1], alpha, reduction="none")(case.input.clone(), case.target.clone())
             if got.shape != case.target.shape:
                 example = f"{case}{with_weights(alpha)}, reduction none: the result has shape {tuple(got.shape)}"
-                raise Violation(f"{example}, expected {tuple(case.target.shape)}", (str(tuple(got.shape)),))
+                example = f"{example}, expected {tuple(case.target.shape)}"
+                raise Violation(example, (str(tuple(got.shape)),), _level_without_none(loss))
+
+
+def _level_without_none(loss):
+    """How bad it is that there are no losses of rows: fragile, where it is the sum, or the losses in another shape."""
+    case = make_cases(0, loss.dtype, loss.device, loss.only_classes)[3]
+    got = loss.criterion(case.input.shape[1], loss.unweighted(case.input.shape[1]), reduction="none")
+    got = got(case.input.clone(), case.target.clone()) / loss.factor
+    rows = [loss(x[None], t[None]).reshape(()) for x, t in zip(case.input, case.target, strict=True)]
+    rows = torch.stack(rows)
+    known = rows.sum() if got.numel() == 1 and "sum" in loss.reductions else rows
+    same = got.numel() == known.numel() and torch.allclose(got.reshape(known.shape), known.to(got), **loss.tolerance)
+    return "fragile" if same else "wrong"
 
 
 @a_property("The sum is N times the mean.", "reduction")

@@ -96,6 +96,8 @@ def second_derivative_is_right_or_refused(loss, cases):
 
 @a_property("It is right for any number of rows and classes, beside powers of two as well.", "use")
 def is_right_at_every_size(loss, cases):
+    if loss.refuses_one_row:
+        raise raised(loss.refuses_one_row, f"{cases[0]}, a batch of one: ", "fragile")
     if loss.only_classes is not None:
         sizes = [(n, loss.only_classes) for n in EVERYDAY + LARGE]
     else:
