@@ -183,6 +183,8 @@ class Probing:
             self.own_reduction = "none"
         elif not self.reductions and torch.allclose(twice, 2 * once, rtol=1e-6):
             self.own_reduction = "sum"
+        if self.takes_weights and not self.alpha_is_numeric:
+            self._find_balance()  # what weighs yes against no takes no weights of classes
         if self.takes_weights:
             c = input.shape[1]
             weights, one, two = self.tensor([3.0, 2.0, 5.0, 4.0] + [1.0] * c)[:c], slice(1, 2), slice(0, 2)
@@ -191,8 +193,8 @@ class Probing:
             elif self.alpha_is_numeric or self.alpha_form == "column":
                 self._must_weigh(input, target, weights)
         if self.takes_weights:
-            alone = [self(input[one], target[one], alpha=alpha) for alpha in (weights, None)]
-            pair = [self(input[two], target[two], alpha=alpha) for alpha in (weights, None)]
+            alone = [self(input[one], target[one], alpha=alpha).to(self.dtype) for alpha in (weights, None)]
+            pair = [self(input[two], target[two], alpha=alpha).to(self.dtype) for alpha in (weights, None)]
             self.divides_by_weights = torch.allclose(*alone) and not torch.allclose(*pair)
 
     def _find_smallest_batch(self, input, target):

@@ -216,7 +216,8 @@ def gradient_of_objective(loss, call, gamma=None):
             by_p = hot * (g * (1 - p_t) ** (g - 1) * p_t.log() - (1 - p_t) ** g / p_t).detach()
             what = "Its gradient has the wrong sign" if turned else "Its gradient is not that of the focal loss"
             fix = "Return the gradient." if turned else "Compare it with torch.autograd.grad of the loss."
-            if _in_proportion(got, ((1 - p_t) ** g * (p - hot)).detach(), classes) is not None:
+            held = [((1 - p_t) ** power * (p - hot)).detach() for power in gammas if power]
+            if any(_in_proportion(got, gradient, classes) is not None for gradient in held):
                 what = "Its gradient leaves out that (1 - p_t) ** gamma changes too"
                 fix = "Add the other term: (1 - p_t) ** gamma - gamma * p_t * (1 - p_t) ** (gamma - 1) * log(p_t)."
             if torch.allclose(got, by_p, rtol=1e-3):
