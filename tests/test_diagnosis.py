@@ -14,7 +14,7 @@ from focal_lib import FocalLoss, assert_focal_loss, diagnose, focal_loss
 from focal_lib.bugs import CATALOGUE, LOOKALIKES
 from focal_lib.diagnosis.cases import Violation
 from focal_lib.diagnosis.properties import PROPERTIES
-from focal_lib.diagnosis.suspects import Suspects, _bug_result
+from focal_lib.diagnosis.suspects import Suspects, _bug_adapter, _bug_result
 
 
 @pytest.mark.parametrize("id", CATALOGUE)
@@ -34,10 +34,10 @@ def test_every_bug_is_named_first(id):
 def test_twenty_seeds_without_a_flip():
     # The same steps as diagnose() takes, but each bug's results are computed once and used as suspect and as catalogue.
     for seed, id in itertools.product(range(20), CATALOGUE):
-        results = {name: _bug_result(id, name, seed, torch.float64) for name in PROPERTIES}
+        results = {name: _bug_result(id, name, seed, torch.float64, None) for name in PROPERTIES}
         violations = {name: result for name, result in results.items() if isinstance(result, Violation)}
         assert CATALOGUE[id].exposed_by in violations, f"{id}, seed {seed}"
-        suspects = Suspects(violations, results, seed, torch.float64)
+        suspects = Suspects(violations, results, seed, _bug_adapter(id, torch.float64, None))
         assert suspects.ids[:1] == [id], f"seed {seed}: {suspects.ids} for {id}"
         assert suspects.nearest is None
 

@@ -13,10 +13,11 @@ from torch import nn
 from tqdm import tqdm
 
 from .._checks import check_choice
+from ..bugs import CATALOGUE
 from .adapter import Adapter, Stopped, Untestable
 from .cases import Violation, make_cases, numbers
 from .forms import TABLE
-from .mistakes import mistake_in_the_weights, mistake_of
+from .mistakes import mistake_in_the_arguments, mistake_of
 from .properties import LEVELS, PROPERTIES, check
 from .reach import IN_NUMPY, gradient_of_objective, hint, step_of
 from .relatives import relative_of
@@ -29,7 +30,6 @@ __all__ = ["assert_focal_loss", "diagnose"]
 
 GRADIENT = "gradient_has_the_closed_form"
 CORE = ("gives_the_golden_numbers", "gradient_is_the_slope")  # untested, nothing can be said of a loss
-WEIGHTS = ("alpha_scales_its_class", "batch_is_mean_of_singles", "is_the_same_for_renamed_classes")
 SIGMOID = ("one_against_all", "one_against_all_averaged")  # wrong for one of C classes, right for many labels
 
 
@@ -66,7 +66,7 @@ def diagnose(loss, *, gamma=None, seed=0, dtype=torch.float64, device=None):
             violations = {name: result for name, result in results.items() if isinstance(result, Violation)}
             conventions = _apart(_conventions, adapter, violations)
             levels = {name: result.level or PROPERTIES[name].level for name, result in violations.items()}
-            suspects = Suspects(violations, results, seed, adapter.dtype, levels, _checker(adapter))
+            suspects = Suspects(violations, results, seed, adapter, levels, _checker(adapter))
             relative, mistake = _apart(_names, adapter, violations, levels, suspects, gamma)
         except Stopped as stop:
             return Diagnosis(name, stopped=str(stop))
@@ -101,7 +101,9 @@ def _names(adapter, violations, levels, suspects, gamma):
     if wrong and "is_stateless" not in violations:
         relative = relative_of(adapter)
         mistake = None if relative else mistake_of(adapter, known.issuperset(wrong))
-    if adapter.fits and "gamma" not in adapter.settable and adapter.own_gamma == 0 and gamma is None:
+        if mistake and any(mistake[0] == CATALOGUE[id].title for id in suspects.of_most(wrong)):
+            mistake = None  # the catalogue's words say more
+    if adapter.fits and "gamma" not in adapter.settable and adapter.own_gamma == 0 and gamma is None and not mistake:
         relative = "cross-entropy, without a focus"
     elif adapter.balances < 0:
         relative = "a focal loss with alpha for class 0 and 1 - alpha for class 1"
@@ -112,11 +114,16 @@ def _names(adapter, violations, levels, suspects, gamma):
         relative = f"{relative}; its alpha scales both answers, and is 1 by default"
     elif known.issuperset(wrong):
         relative = None  # known mistakes give the very same numbers
-    if not mistake and WEIGHTS[0] in {*violations} - known and (found := mistake_in_the_weights(adapter)):
-        mistake = (*found, violations[WEIGHTS[0]].example)
-        follows = [name for name in WEIGHTS if name in violations and name not in known]
+    if not mistake and (found := mistake_in_the_arguments(adapter, {*violations} - known)):
+        *mistake, names = found
+        follows = [name for name in names if name in violations and name not in known]
+        mistake = mistake if len(mistake) > 2 else [*mistake, violations[follows[0]].example]
+        if relative:  # the relative has a fault of its own
+            mistake[0], relative, follows = f"{mistake[0]}; else it is {relative}", None, wrong
     if not mistake:
         return relative, []
+    *mistake, formula = mistake if len(mistake) > 3 else (*mistake, None)
+    follows = [*follows, *(name for name in suspects.replayed(formula, adapter) if name not in follows)]
     suspects.leave_out(follows)
     return relative, [*mistake, follows]
 

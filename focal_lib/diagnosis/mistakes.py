@@ -1,7 +1,6 @@
 """Mistakes that are no single bug of the catalogue, recognised by their numbers: what it is, the fix, an example."""
 
-import copy
-from dataclasses import replace
+import itertools
 
 import torch
 import torch.nn.functional as F
@@ -9,11 +8,16 @@ import torch.nn.functional as F
 from ..bugs import CATALOGUE
 from .cases import numbers, rows_of
 from .forms import logit
+from .neighbours import mixes_rows, softmax_over_the_batch, weights_from_the_batch
 from .probing import exponent_of
 from .relatives import first_kind, focused, given, measured, nll_of, own_numbers, yes_or_no
 
-__all__ = ["mistake_in_the_weights", "mistake_of"]
+__all__ = ["mistake_in_the_arguments", "mistake_of"]
 
+_SMOOTHED = CATALOGUE["smoothing_inside_p_t"].title, CATALOGUE["smoothing_inside_p_t"].fix
+INSIDE = CATALOGUE["weight_inside_cross_entropy"].title, CATALOGUE["weight_inside_cross_entropy"].fix
+WEIGHTS = ("alpha_scales_its_class", "batch_is_mean_of_singles", "is_the_same_for_renamed_classes")
+REDUCED = ("sum_is_n_times_the_mean", "none_has_the_targets_shape")
 BY_TARGET = "Multiply each loss by alpha[target]."
 
 
@@ -38,6 +42,10 @@ def _mistakes(p, yes, gamma, settings):
         weight = 1.0 if alpha is None else given(alpha, yes)
         for words, fix, factor in entries:
             yield words, fix, (weight * factor * -p_t.log()).sum(1)
+        for s in (s for s in settings if 0 < s < 1):
+            bce = (yes * s / 2 + (1 - yes) * (1 - s / 2)) * -(1 - p).log()
+            bce = bce + (yes * (1 - s / 2) + (1 - yes) * s / 2) * -p.log()
+            yield *_SMOOTHED, (weight * (-torch.expm1(-bce)) ** gamma * bce).sum(1)
         words, fix = "Sigmoid twice", "Hand the logits, not the probabilities, to binary_cross_entropy_with_logits."
         yield words, fix, (weight * (-torch.expm1(-twice)) ** gamma * twice).sum(1)
     words, fix = (
@@ -58,23 +66,35 @@ def _of_yes_and_no(adapter):
     logits, yes = (x, hot) if adapter.only_classes is None else (logit(x)[:, None], hot[:, 1:])
     if x.shape[1] != 2 and adapter.only_classes is not None:
         return None
-    for p in (logits.sigmoid(), *([x.softmax(1)] if logits is x else [])):
-        right = yes_or_no(p, yes, adapter.gammas[0]).detach()
-        mistakes = _mistakes(p, yes, adapter.gammas[0], own_numbers(adapter))
-        if p.shape[1] > 1 and torch.allclose(
-            p.sum(1), p.new_ones(len(p))
-        ):  # of a softmax: the focal loss is that of the yeses
-            mistakes = (entry for entry in mistakes if not entry[0].startswith("A no costs"))
-        if mistake := _the_same(found, mistakes, right):
+    gamma, own = adapter.gammas[0], own_numbers(adapter)
+    for squash in (torch.sigmoid, *([_softmax] if logits is x else [])):
+        right = yes_or_no(squash(logits), yes, gamma).detach()
+
+        def mistakes(x, hot, gamma, squash=squash):
+            logits, yes = (x, hot) if adapter.only_classes is None else (logit(x)[:, None], hot[:, 1:])
+            for entry in _mistakes(squash(logits), yes, gamma, own):
+                if squash is not _softmax or not entry[0].startswith("A no costs"):  # of a softmax: the focal loss
+                    yield entry
+
+        if mistake := _the_same(found, mistakes, right, gamma):
             return mistake
     return None
 
 
-def _the_same(found, mistakes, right):
-    """The first of the mistakes that gives these numbers, up to a factor; ``right`` are the right rows."""
+def _softmax(x):
+    return x.softmax(1)
+
+
+def _the_same(found, mistakes, right, gamma):
+    """The first of ``mistakes(x, hot, gamma)`` that gives these numbers, up to a factor; ``right`` are the right rows.
+
+    Its last part is the formula: a function of (logits, class indices, gamma) for the loss of each row.
+    """
     x, hot, alone, batch, slope = found
-    for words, fix, expected in mistakes:
-        ratio = alone.sum() / expected.detach().sum()
+    for place, (words, fix, expected) in enumerate(mistakes(x, hot, gamma)):
+        ratio, part = alone.sum() / expected.detach().sum(), expected.detach() / expected.detach().sum()
+        if torch.allclose(part, right / right.sum(), rtol=1e-3):
+            continue  # here it is no other than the right one
         (along,) = torch.autograd.grad(ratio * expected.mean(), x, retain_graph=True)
         if ratio > 0 and all(
             torch.allclose(a, b.detach(), rtol=1e-3, atol=1e-6)
@@ -83,34 +103,65 @@ def _the_same(found, mistakes, right):
             right = right * ratio
             i = int((alone - right).abs().argmax())
             example = f"logits {numbers(x[i : i + 1].detach(), 3)}, target [{int(hot[i].argmax())}]"
-            return words, fix, f"{example}: got {numbers(alone[i], 4)}, with p_t it is {numbers(right[i], 4)}"
+
+            def formula(input, target, gamma, place=place, ratio=ratio):
+                entries = mistakes(input, F.one_hot(target, input.shape[1]).to(input), gamma)
+                return ratio * next(itertools.islice(entries, place, None))[2]
+
+            return words, fix, f"{example}: got {numbers(alone[i], 4)}, with p_t it is {numbers(right[i], 4)}", formula
     return None
+
+
+def _formulas(x, hot, gamma, own, floor):
+    """(what it is, the fix, loss of each row) of formulas with a part that is another.
+
+    ``own`` are the loss's own numbers, ``floor`` is the least p_t that it seems to know.
+    """
+    log_p = x.log_softmax(1)
+    nll = -(log_p * hot).sum(1)
+    p_t, right = (-nll).exp(), "(1 - p_t) ** gamma * -log(p_t)."
+    yield "The minus before the logarithm is missing", right, -focused(p_t, nll, gamma)
+    yield "It takes 1 - p_t ** gamma: the parenthesis ends too late", right, (1 - p_t**gamma) * nll
+    yield "The power is of the whole product, with the cross-entropy in it", right, ((1 - p_t) * nll) ** gamma
+    yield "It focuses on what is right already: p_t where 1 - p_t was meant", right, focused(1 - p_t, nll, gamma)
+    yield "It takes log(1 - p_t) where log(p_t) was meant", right, focused(p_t, -(1 - p_t).log(), gamma)
+    yield (
+        "It focuses by the largest probability, where that of the target was meant",
+        "Take p_t at the target: softmax(1).gather(1, target[:, None]).",
+        focused(x.softmax(1).amax(1), nll, gamma),
+    )
+    yield (
+        "It focuses by the sigmoid of the target's logit, where the softmax was meant",
+        "p_t = exp(-cross_entropy).",
+        focused((x * hot).sum(1).sigmoid(), nll, gamma),
+    )
+    for s in (s for s in own if 0 < s < 1):
+        for soft in (hot * (1 - s) + s / x.shape[1], hot * (1 - s) + (1 - hot) * s / (x.shape[1] - 1)):
+            smooth = -(soft * log_p).sum(1)
+            yield *_SMOOTHED, focused((-smooth).exp(), smooth, gamma)
+    if floor:
+        never = "Take log p_t from log_softmax: it needs no floor."
+        low, both, more = p_t.clamp(min=floor), p_t.clamp(floor, 1 - floor), p_t + floor
+        yield f"It clamps p_t at {floor:.3g}: below, nothing is learned", never, focused(both, -both.log(), gamma)
+        yield f"It clamps p_t at {floor:.3g}: below, nothing is learned", never, focused(low, -low.log(), gamma)
+        yield f"It clamps p_t at {floor:.3g}: below, nothing is learned", never, focused(p_t, -low.log(), gamma)
+        yield f"It adds {floor:.3g} to p_t before the logarithm", never, focused(more, -more.log(), gamma)
+        yield f"It adds {floor:.3g} to p_t before the logarithm", never, focused(p_t, -more.log(), gamma)
 
 
 def _of_the_formula(adapter):
     """Whether a part of the formula is another: its numbers are those of single rows."""
-    found, gamma = measured(adapter), adapter.gammas[0]
-    x, hot, *_ = found
-    nll = -(x.log_softmax(1) * hot).sum(1)
-    p_t, right = (-nll).exp(), "(1 - p_t) ** gamma * -log(p_t)."
-    mistakes = (
-        ("The minus before the logarithm is missing", right, -focused(p_t, nll, gamma)),
-        ("It takes 1 - p_t ** gamma: the parenthesis ends too late", right, (1 - p_t**gamma) * nll),
-        ("The power is of the whole product, with the cross-entropy in it", right, ((1 - p_t) * nll) ** gamma),
-        ("It focuses on what is right already: p_t where 1 - p_t was meant", right, focused(1 - p_t, nll, gamma)),
-        ("It takes log(1 - p_t) where log(p_t) was meant", right, focused(p_t, -(1 - p_t).log(), gamma)),
-        (
-            "It focuses by the largest probability, where that of the target was meant",
-            "Take p_t at the target: softmax(1).gather(1, target[:, None]).",
-            focused(x.softmax(1).amax(1), nll, gamma),
-        ),
-        (
-            "It focuses by the sigmoid of the target's logit, where the softmax was meant",
-            "p_t = exp(-cross_entropy).",
-            focused((x * hot).sum(1).sigmoid(), nll, gamma),
-        ),
-    )
-    return _the_same(found, mistakes, focused(p_t, nll, gamma).detach())
+    found, gamma, c = measured(adapter), adapter.gammas[0], adapter.only_classes or 3
+    if torch.allclose(found[2], rows_of(adapter, found[0], found[1].argmax(1)).detach(), rtol=1e-5):
+        found = measured(adapter, spread=8)  # some p_t below what it seems to know
+    x, hot, alone, *_ = found
+    right, wrong_by_50 = rows_of(adapter, x, hot.argmax(1)).detach(), adapter.tensor([[50.0] + [0.0] * (c - 1)])
+    floor = (-nll_of(adapter(wrong_by_50, adapter.labels([1])).detach().reshape(1).to(x), gamma)).exp().item()
+    short = float(f"{floor:.1g}")  # what was written, where this comes close
+    floor = (short if abs(floor - short) < 0.01 * short else float(f"{floor:.3g}")) if 1e-6 < floor < 0.2 else 0.0
+    if torch.allclose(alone, right, rtol=1e-6):
+        return None
+    return _the_same(found, lambda x, hot, gamma: _formulas(x, hot, gamma, own_numbers(adapter), floor), right, gamma)
 
 
 def _of_the_backward(adapter):
@@ -141,6 +192,24 @@ def _detached(adapter):
     bug = CATALOGUE["detached_focus"]
     example = f"logits {numbers(x[:1].detach(), 3)}, target [0]: the gradient is {numbers(len(x) * slope[:1], 3)}"
     return bug.title, bug.fix, f"{example}, that of the loss of this value is another"
+
+
+def _rounds_inside(adapter):
+    """Whether logits are brought to fewer digits: rounded beforehand, they give the very same numbers."""
+    x, hot, alone, *_ = measured(adapter)
+    target, right = hot.argmax(1), rows_of(adapter, x, hot.argmax(1)).detach()
+    for dtype in (torch.bfloat16, torch.float16):
+        rounded = x.detach().to(dtype).to(x)
+        same = [
+            torch.equal(adapter(rounded[i : i + 1], target[i : i + 1]).detach().to(x).sum(), alone[i])
+            for i in range(12)
+        ]
+        if all(same) and torch.allclose(alone, right, rtol=0.1):
+            name, i = str(dtype).removeprefix("torch."), int((alone - right).abs().argmax())
+            example = f"logits {numbers(x[i : i + 1].detach())}, target [{int(target[i])}]: got {numbers(alone[i])}"
+            what = f"It computes in {name} inside, whatever the dtype of the logits"
+            return what, "Compute in float32 at least.", f"{example}, expected {numbers(right[i])}"
+    return None
 
 
 def _default_crashes(adapter):
@@ -217,71 +286,6 @@ def _weights_inside(adapter):
     return what, fix, f"{example}, weighted outside it is {numbers(right, 4)}"
 
 
-def _over_the_batch(adapter):
-    """Whether the softmax runs over the rows: what is added to a class in all rows changes nothing, and should."""
-    x, hot, *_ = measured(adapter)
-    x, target = x.detach(), hot.argmax(1)
-    steps = torch.arange(len(x)).to(x)[:, None] / 4
-    value, by_class, by_row = (adapter(rows, target).detach() for rows in (x, x + steps[: x.shape[1]].t(), x + steps))
-    if not torch.allclose(value, by_class, rtol=1e-4) or torch.allclose(value, by_row, rtol=1e-2):
-        return None
-    what = "Its softmax is over the rows of the batch, not over the classes"
-    example = f"a single row costs {numbers(adapter(x[:1], target[:1]).detach(), 4)}, whatever its logits are"
-    return what, "softmax(dim=1): the axis of the classes.", example
-
-
-def _weights_of_rows(adapter, x, target, hot, many):
-    """The weight of each row's loss in the batch's mean ``(N,)``, or ``(N, C)`` of each yes or no; None without one."""
-    input = x.detach().clone().requires_grad_()
-    value = adapter(input, target).mean()
-    p = given(input.sigmoid(), hot) if many else None
-    rows = focused(p, -p.log(), adapter.gammas[0]) if many else rows_of(adapter, input, target)
-    (slope,) = torch.autograd.grad(value, input)
-    (right,) = torch.autograd.grad(rows.sum(), input)
-    weights = slope.to(x.dtype) / right * len(x)
-    if not many:
-        if not torch.allclose(weights, weights[:, :1].expand_as(weights), rtol=1e-3):
-            return None
-        weights = weights[:, 0]
-    total = (weights * rows.detach()).sum() / len(x)
-    return weights if torch.allclose(value.detach().to(x.dtype), total, rtol=1e-3) else None
-
-
-def _weights_in_two_batches(adapter, many):
-    """The counts and weights of the classes, or of no and yes, in two batches; None where rows show no such weights."""
-    c, n = adapter.only_classes or 3, 12
-    generator = torch.Generator().manual_seed(0)
-    x = (torch.rand(n, c, generator=generator, dtype=torch.float64) * 4 - 2).to(adapter.device, adapter.dtype)
-    index, seen = torch.arange(n, device=adapter.device), []
-    for rare in (4, 2):
-        target, tried = (index <= rare).long() + (index < 1).long() * (c - 2), copy.copy(adapter)
-        hot = F.one_hot(target, c).to(x)
-        if many:  # another share of yeses
-            hot[:, 0] = (index < rare).to(x)
-            tried.form = replace(adapter.form, target=lambda t, x, hot=hot: hot)
-        ours, other = (_weights_of_rows(tried, rows, target, hot, many) for rows in (x, x.flip(0)))
-        if ours is None or other is None or not torch.allclose(ours, other, rtol=1e-3):
-            return None  # the logits have a say as well
-        kinds = hot.long() if many else target
-        weights = [ours[kinds == k] for k in range(2 if many else c)]
-        if not all(torch.allclose(w, w[:1].expand_as(w), rtol=1e-3) for w in weights):
-            return None
-        seen.append((kinds.flatten().bincount().tolist(), torch.stack([w[0] for w in weights])))
-    return seen
-
-
-def _weights_from_the_batch(adapter):
-    """Whether the classes' weights change with the targets of the batch, and with nothing else."""
-    for many in (False, True) if adapter.one_hot else (False,):
-        seen = _weights_in_two_batches(adapter, many)
-        if seen and not torch.allclose(seen[0][1], seen[1][1], rtol=1e-3):
-            what = "It takes its weights from the batch, so what an example costs depends on its neighbours"
-            fix = "Count once, over the whole training set, and hand the weights over."
-            told = " and ".join(f"{numbers(weights, 3)} for counts {counts}" for counts, weights in seen)
-            return what, fix, f"in two batches the classes weigh {told}"
-    return None
-
-
 def mistake_of(adapter, explained=False):
     """(what it is, the fix, an example) of a loss that makes a known mistake; None if it makes none of these.
 
@@ -297,16 +301,42 @@ def mistake_of(adapter, explained=False):
         _detached,
         _of_the_formula,
         _weights_inside,
-        _over_the_batch,
-        _weights_from_the_batch,
+        softmax_over_the_batch,
+        weights_from_the_batch,
+        mixes_rows,
+        _rounds_inside,
     )
     return first_kind(adapter, _of_yes_and_no, *(() if explained else kinds))
 
 
-def mistake_in_the_weights(adapter):
-    """(what it is, the fix) of a loss that takes other weights than those of the targets; None if it is no such."""
-    if not adapter.takes_weights or adapter.raises or (found := measured(adapter)) is None:
+def mistake_in_the_arguments(adapter, open):
+    """(what it is, the fix, what follows) of a loss that takes weights or the reduction wrongly; None if it is no such.
+
+    ``open`` are the broken promises whose cause is not known.
+    """
+    if adapter.raises or (found := measured(adapter)) is None:
         return None
+    if "sum_is_n_times_the_mean" in open and (example := _one_reduction(adapter, found)):
+        what = "Its argument for the reduction changes nothing"
+        return what, "Return the mean, the sum or each row's loss, as asked for.", example, [*REDUCED]
+    if WEIGHTS[0] in open and adapter.takes_weights and (words := _wrong_weights(adapter, found)):
+        fix = INSIDE[1] if words == INSIDE[0] else BY_TARGET
+        return words, fix, [*WEIGHTS]
+    return None
+
+
+def _one_reduction(adapter, found):
+    """An example in which sum, mean and none are one number; None if they are not."""
+    x, hot, *_ = found
+    asked = [r for r in ("none", "mean", "sum") if r in adapter.reductions]
+    got = [adapter(x.detach(), hot.argmax(1), reduction=r) for r in asked]
+    if len(got) < 2 or not all(value.numel() == 1 and torch.equal(value, got[0]) for value in got):
+        return None
+    return f"{len(x)} rows cost {numbers(got[0].detach().reshape(()), 4)}, whether {', '.join(asked)} is asked for"
+
+
+def _wrong_weights(adapter, found):
+    """Which weights it takes, other than those of the targets, in words."""
     x, hot, *_ = found
     x, target, alpha = x.detach(), hot.argmax(1), adapter.tensor([2.0, 3.0, 5.0, 4.0])[: hot.shape[1]]
     if len(alpha) != hot.shape[1]:
@@ -325,18 +355,22 @@ def mistake_in_the_weights(adapter):
     one, got, batch = one.to(alpha), got.to(alpha), batch.to(alpha)
     by_place = alpha[torch.arange(n, device=target.device) % len(alpha)]
     if torch.allclose(batch, (by_place * one).mean(), rtol=1e-3):
-        return "It takes the weights by the place of a row in the batch, not by its target", BY_TARGET
+        return "It takes the weights by the place of a row in the batch, not by its target"
+    p, hot, gamma = x.sigmoid(), hot[order], adapter.gammas[0]
+    bce = -given(p, hot).log()
+    inside = ((-torch.expm1(-alpha * bce)) ** gamma * alpha * bce).sum(1) / yes_or_no(p, hot, gamma)
     all_alike, own = torch.ones_like(one), alpha[target]
     if torch.allclose(got - one, own, rtol=1e-3) or torch.allclose(got - one, own - 1, rtol=1e-3, atol=1e-9):
-        return "It adds the weights to the losses", BY_TARGET
+        return "It adds the weights to the losses"
     for words, weights in (
         ("It takes the weight of the class that is predicted, not of the target", alpha[x.argmax(1)]),
         ("It takes the first class's weight for every class", alpha[0] * all_alike),
         ("It takes the last class's weight for every class", alpha[-1] * all_alike),
         ("It takes the mean of the weights for every class", alpha.mean() * all_alike),
         ("It divides by the weights", 1 / alpha[target]),
+        (INSIDE[0], inside),
         ("It takes the square roots of the weights", alpha[target].sqrt()),
     ):
         if torch.allclose(got / one, weights, rtol=1e-3) and not torch.allclose(got, one):
-            return words, BY_TARGET
+            return words
     return None

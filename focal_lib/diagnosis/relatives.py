@@ -12,7 +12,7 @@ from .cases import numbers, rows_of
 from .forms import MAPS, Form
 from .probing import exponent_of
 
-__all__ = ["first_kind", "focused", "given", "measured", "nll_of", "own_numbers", "relative_of", "yes_or_no"]
+__all__ = ["first_kind", "focused", "given", "gives", "measured", "nll_of", "own_numbers", "relative_of", "yes_or_no"]
 
 
 def focused(p_t, loss, gamma):
@@ -46,6 +46,7 @@ def _references(hot, x, gamma, own):
     log_p = F.log_softmax(x, 1)
     nll, p_t = -(log_p * hot).sum(1), (log_p.exp() * hot).sum(1)
     yield "cross-entropy, without a focus", nll
+    yield from _with_another_focus(hot, x, gamma, own)
     for t in dict.fromkeys([*own, 2.0, 0.5, 0.1, 0.07, 1.5, 3.0, 4.0, 5.0, 10.0]):
         if t > 0 and t != 1:
             nll_t = -(F.log_softmax(x / t, 1) * hot).sum(1)
@@ -57,15 +58,18 @@ def _references(hot, x, gamma, own):
             yield words, focused(p_t, smooth, gamma)
             y = hot * (1 - s) + s / x.shape[1]
             yield words, -(y * (1 - log_p.exp()) ** gamma * log_p).sum(1)
+            shared = -((hot * (1 - s) + (1 - hot) * s / (x.shape[1] - 1)) * log_p).sum(1)
+            yield f"{words} shared by the other classes", focused(p_t, shared, gamma)
             for yes, no in itertools.permutations([*own, 0.0], 2):
                 factor = hot * (1 - p_t[:, None]) ** yes + (1 - hot) * log_p.exp() ** no
                 words_of_two = f"an asymmetric focal loss, gamma {yes:g} for the target and {no:g} for other classes"
                 yield f"{words_of_two}, smoothing {s:g}", -(y * factor * log_p).sum(1)
             for soft, alpha in itertools.product((hot * (1 - s) + 0.5 * s, y), (None, *own)):
-                weight = 1.0 if alpha is None else given(alpha, soft)
                 bce = F.binary_cross_entropy_with_logits(x, soft, reduction="none")
-                rows = (weight * focused(given(x.sigmoid(), soft), bce, gamma)).sum(1)
-                yield f"{words}, one yes-or-no question for each class", rows
+                for asked in (soft, hot):
+                    weight = 1.0 if alpha is None else given(alpha, asked)
+                    rows = (weight * focused(given(x.sigmoid(), asked), bce, gamma)).sum(1)
+                    yield f"{words}, one yes-or-no question for each class", rows
     for (yes, no), margin in itertools.product(itertools.permutations([*own, 0.0], 2), (0.0, *own)):
         if margin < 0.5 and max(yes, no) < 20:
             p, q = x.sigmoid(), (x.sigmoid() - margin).clamp(min=0)
@@ -79,6 +83,9 @@ def _references(hot, x, gamma, own):
                 f"a sigmoid focal loss: one yes-or-no question for each class{sides}",
                 (yes_or_no(x.sigmoid(), hot, gamma, alpha)),
             )
+            later = torch.cat([hot[:, 1:], torch.zeros_like(hot[:, :1])], 1)
+            words = f"a sigmoid focal loss whose class 0 has no logit, and class k has logit k - 1{sides}"
+            yield words, yes_or_no(x.sigmoid(), later, gamma, alpha)
             if x.shape[1] > 2:  # of two classes it is twice the focal loss
                 yield (
                     f"a softmax with one yes-or-no term for each class{sides}",
@@ -86,16 +93,56 @@ def _references(hot, x, gamma, own):
                 )
 
 
+def _with_another_focus(hot, x, gamma, own):
+    """(words, loss of each row) of relatives whose factor is another, by softmax or with a yes or no for each class."""
+    yes, no = x.sigmoid(), 1 - x.sigmoid()
+    for kind, p, bce in (
+        ("", x.softmax(1), -x.log_softmax(1) * hot),
+        (", one yes-or-no question for each class", yes, F.binary_cross_entropy_with_logits(x, hot, reduction="none")),
+    ):
+        p_t = given(p, hot)
+        for t in dict.fromkeys([*own, 0.5]):
+            if 0.01 < t < 1:
+                rows = torch.where(p_t < t, 1.0, (1 - p_t) / t) ** gamma * bce
+                yield f"the reduced focal loss, as cross-entropy below p_t = {t:g}{kind}", rows.sum(1)
+    for a in dict.fromkeys([*own, 1.0, 0.75]):
+        words = f"the varifocal loss of yes and no: -log p for a yes, -{a:g} p ** gamma * log(1 - p) for a no"
+        yield words, -(hot * yes.log() + a * (1 - hot) * yes**gamma * no.log()).sum(1)
+    if gamma:
+        for b in dict.fromkeys([0.0, *own]):
+            words = f"FL*, of the focal loss's own paper: cross-entropy at gamma * logit + {b:g}, divided by gamma"
+            yield (
+                f"{words}, of a softmax",
+                F.cross_entropy(gamma * x + b * hot, hot.argmax(1), reduction="none") / gamma,
+            )
+            yield words, -F.logsigmoid(gamma * x * (2 * hot - 1) + b).sum(1) / gamma
+    p = x.softmax(1)
+    nll, p_t = -(x.log_softmax(1) * hot).sum(1), (p * hot).sum(1, keepdim=True)
+    below = torch.where(p < p_t, p, 0.0).amax(1)
+    yield "the dual focal loss: (1 - p_t + the largest p below p_t) ** gamma", (1 - p_t[:, 0] + below) ** gamma * nll
+    away = (torch.arange(x.shape[1], device=x.device) - hot.argmax(1, keepdim=True)).abs().to(x)
+    distances = away.gather(1, x.argmax(1, keepdim=True))[:, 0], (p * away).sum(1)
+    for distance, of in zip(distances, ("the class that is predicted", "each class, weighted by its p"), strict=True):
+        for all_of_it, by in ((1, ""), (x.shape[1] - 1, ", divided by C - 1")):
+            words = f"an ordinal focal loss: times 1 + the distance of {of} from the target{by}"
+            for factor in (1 + distance / all_of_it, 1 + distance.detach() / all_of_it):
+                yield words, factor * focused(p_t[:, 0], nll, gamma)
+
+
 def own_numbers(adapter):
     """The numbers that the loss has as its own settings, where each could be a smoothing, an alpha or a temperature."""
     return [float(v) for v in adapter.numbers_inside() if 0 < v <= 100]
 
 
-def measured(adapter):
-    """(logits (12, C), one-hot targets, loss of each row alone, of all, gradient), or None where it fails."""
+def measured(adapter, spread=3):
+    """(logits (12, C), one-hot targets, loss of each row alone, of all, gradient), or None where it fails.
+
+    The logits lie between -spread and spread.
+    """
     c = adapter.only_classes or 3
     generator = torch.Generator().manual_seed(0)
-    x = (torch.rand(12, c, generator=generator, dtype=torch.float64) * 6 - 3).to(adapter.device, adapter.dtype)
+    x = (torch.rand(12, c, generator=generator, dtype=torch.float64) * 2 - 1).to(adapter.device, adapter.dtype)
+    x = x * spread
     x.requires_grad_()
     target = (torch.arange(12) % c).to(adapter.device)
     alone = adapter.runs_without_alpha and adapter.default_classes in (None, c)
@@ -129,7 +176,7 @@ def _per_positive(adapter):
         for first, alpha in itertools.product((0, 1), (None, 1.0, *own_numbers(adapter))):
             rows.append(yes_or_no(x[:, first:].sigmoid(), hot[:, first:], adapter.gammas[0], alpha))
         found = x, hot, rows, got.detach().to(x.dtype), slope.to(x.dtype)
-        if not any(_gives(found, row.sum() / positives) for row in rows):
+        if not any(gives(found, row.sum() / positives) for row in rows):
             return None
     if c == 2:
         return "the focal loss of key points: a sum, divided by the number of positives"
@@ -197,7 +244,7 @@ def _known(adapter):
         if torch.allclose(ratio, ratio[:1].expand(4, 3), rtol=1e-3, atol=0) and (ratio > 0).all():
             weighted = (ratio[0][target] * expected).mean()
             same = torch.allclose(ratio[0], ratio[0, :1].expand(3), rtol=1e-3)
-            if _gives(found, weighted):
+            if gives(found, weighted):
                 return words if same else f"{words}, with class weights built in"
     return None
 
@@ -231,21 +278,25 @@ def _of_many_gammas(adapter):
     """Whether it has several gammas, for ranges of p_t or for classes."""
     x, hot, alone, batch, _slope = measured(adapter)
     nll = F.cross_entropy(x.detach(), hot.argmax(1), reduction="none")
-    powers = ((alone / nll).log() / (-torch.expm1(-nll)).log()).reshape(-1, hot.shape[1])
+    focus, factor = (-torch.expm1(-nll)).log().reshape(-1, hot.shape[1]), (alone / nll).log().reshape(-1, hot.shape[1])
+    if not torch.allclose(batch, alone.mean(), rtol=1e-3):
+        return None
+    away = focus - focus.mean(0)
+    by_class = (away * factor).sum(0) / (away * away).sum(0)  # the slopes of lines, a weight is where they start
+    start = factor - by_class * focus
+    if torch.allclose(start, start[:1].expand_as(start), rtol=0, atol=5e-3) and by_class.max() - by_class.min() > 0.01:
+        each = f"a focal loss with a gamma for each class: {numbers(by_class, 3)[1:-1]}"
+        return each if start.abs().max() < 0.01 else f"{each}, and weights, {numbers(start[0].exp(), 3)[1:-1]}"
+    powers = factor / focus
     if not torch.allclose(powers, (2 * powers).round() / 2, rtol=0, atol=5e-3):
         return None
     kinds = sorted({round(2 * power) / 2 for power in powers.flatten().tolist()})
     if not 2 <= len(kinds) <= 4 or not 0 <= kinds[0] <= kinds[-1] < 20:
         return None
-    if not torch.allclose(batch, alone.mean(), rtol=1e-3):
-        return None
-    if torch.allclose(powers, powers[:1].expand_as(powers), rtol=0, atol=0.01):
-        each = ", ".join(f"{round(2 * power) / 2:g}" for power in powers[0].tolist())
-        return f"a focal loss with a gamma for each class: {each}"
     return f"a focal loss whose gamma depends on p_t: {' or '.join(f'{k:g}' for k in kinds)}"
 
 
-def _gives(found, total):
+def gives(found, total):
     """Whether ``total`` is the loss of the batch that was measured, its gradient too."""
     x, _, _, batch, slope = found
     (right,) = torch.autograd.grad(total, x, retain_graph=True)
@@ -262,6 +313,7 @@ def _with_another_term(adapter):
     for words, other in (
         ("cross-entropy", nll),
         (f"(1 - p_t) ** {gamma + 1:g}, as in PolyLoss", (1 - p_t) ** (gamma + 1)),
+        (f"(1 + p_t) ** {gamma:g} * cross-entropy, as in the cyclical focal loss", (1 + p_t) ** gamma * nll),
         ("the entropy of the prediction", -(log_p.exp() * log_p).sum(1)),
         ("the mean of -log p over the classes", -log_p.mean(1)),
         ("the square of logsumexp", x.logsumexp(1) ** 2),
@@ -272,7 +324,7 @@ def _with_another_term(adapter):
         ours, theirs = ((a / (ff * oo - fo * fo)).item() for a in (oo * f - fo * o, ff * o - fo * f))
         rows = ours * focal + theirs * other
         both = ours > 1e-3 and abs(theirs) > 1e-3
-        if both and torch.allclose(alone, rows.detach(), rtol=1e-3, atol=1e-5) and _gives(found, rows.mean()):
+        if both and torch.allclose(alone, rows.detach(), rtol=1e-3, atol=1e-5) and gives(found, rows.mean()):
             first = "the focal loss" if abs(ours - 1) < 1e-3 else f"{ours:.3g} times the focal loss"
             return f"{first}, {'plus' if theirs > 0 else 'less'} {abs(theirs):.3g} times {words}"
     return None
@@ -285,35 +337,59 @@ def _of_the_batch(adapter):
     factor = (1 - (-nll).exp()) ** adapter.gammas[0]
     rows, total = factor * nll, factor.sum()
     if torch.allclose(alone, nll.detach(), rtol=1e-3) and any(
-        _gives(found, rows.sum() / t) for t in (total, total.detach())
+        gives(found, rows.sum() / t) for t in (total, total.detach())
     ):
         return "the focal loss divided by the sum of its factors (1 - p_t) ** gamma: a weighted cross-entropy"
     if torch.allclose(alone, rows.detach(), rtol=1e-4):
         for k in range(1, len(rows)):
-            if _gives(found, rows.sort().values[-k:].mean()):
+            if gives(found, rows.sort().values[-k:].mean()):
                 return f"the focal loss of the hardest examples only: {k} of {len(rows)}"
     return None
 
 
+def _fitted(x, hot, odds):
+    """(factors, terms) of each class's logit that give these odds against the target, by Gauss's and Newton's steps."""
+    c, log_odds = x.shape[1], odds.log()
+    found = torch.cat([torch.ones_like(x[0]), torch.zeros_like(x[0])])
+
+    def off(found):
+        moved = x * found[:c] + found[c:]
+        target = (moved * hot).sum(1)
+        return moved.masked_fill(hot.bool(), -torch.inf).logsumexp(1) - target - log_odds
+
+    for _ in range(20):
+        slopes = torch.autograd.functional.jacobian(off, found)
+        found = found - torch.linalg.pinv(slopes, rtol=1e-6) @ off(found)
+    return found[:c], found[c:] - found[c:].mean()
+
+
 def _moved_logits(adapter):
-    """Whether something is added to the logits first: to the target's, a margin, or to each class's."""
+    """Whether the logits are changed first: the target's by a margin, or each class's by a term or a factor."""
     x, hot, alone, *_ = found = measured(adapter)
     gamma, target, c = adapter.gammas[0], hot.argmax(1), hot.shape[1]
     odds = nll_of(alone, gamma).expm1().detach()  # of all other classes together against the target
-    margins = (odds / F.cross_entropy(x, target, reduction="none").expm1()).log().detach().reshape(-1, c)[0]
-    e, right = x.detach().exp(), odds * (x.detach() * hot).sum(1).exp()
-    (a, b), (d, f), u, v = e[0, 1:3].tolist(), e[c, 1:3].tolist(), right[0].item(), right[c].item()
-    moved = adapter.tensor([a * f - b * d, u * f - b * v, a * v - u * d])  # two rows of target 0 tell the rest
-    moved = (moved / moved[0]).log()
-    for by, words in (
-        (-hot * margins, f"with a margin: {numbers(margins, 3)} is taken off the target's logit, by class"),
-        (moved, f"of logits to which {numbers(moved - moved.mean(), 3)} was added, as logit adjustment does"),
+    dearest = alone.reshape(-1, c).argmax(0) * c + torch.arange(c, device=x.device)  # of each class
+    for s in dict.fromkeys([1.0, *own_numbers(adapter)]):
+        less = (odds / F.cross_entropy(s * x, target, reduction="none").expm1()).log().detach()[dearest] / s
+        words = f"with a margin: {numbers(less, 3)} is taken off the target's logit, by class"
+        rows = _rows_of_logits(s * (x - hot * less), target, gamma)
+        same = less.abs().max() > 1e-2 and torch.allclose(alone, rows.detach(), rtol=1e-3, atol=1e-6)
+        if same and gives(found, rows.mean()):
+            return f"a focal loss {words}" if s == 1 else f"a focal loss {words}; all are then multiplied by {s:g}"
+    times, plus = _fitted(x.detach(), hot, odds)
+    for by, to, words in (
+        (torch.ones_like(times), plus, f"to which {numbers(plus, 3)} was added, as logit adjustment does"),
+        (times, torch.zeros_like(plus), f"multiplied by {numbers(times, 3)}, a factor for each class"),
     ):
-        nll = F.cross_entropy(x + by, target, reduction="none")
-        rows = focused((-nll).exp(), nll, gamma)
-        if by.abs().max() > 1e-2 and torch.allclose(alone, rows.detach(), rtol=1e-3) and _gives(found, rows.mean()):
-            return f"a focal loss {words}"
+        rows, changed = _rows_of_logits(x * by + to, target, gamma), max((by - 1).abs().max(), to.abs().max())
+        if changed > 1e-2 and torch.allclose(alone, rows.detach(), rtol=1e-3) and gives(found, rows.mean()):
+            return f"a focal loss of logits {words}"
     return None
+
+
+def _rows_of_logits(x, target, gamma):
+    nll = F.cross_entropy(x, target, reduction="none")
+    return focused((-nll).exp(), nll, gamma)
 
 
 def relative_of(adapter):

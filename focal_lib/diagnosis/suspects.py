@@ -1,9 +1,12 @@
 """Which known bugs explain what a loss breaks: those that give the very same numbers."""
 
+import copy
 import functools
 import math
+from dataclasses import replace
 
 from ..bugs import CATALOGUE
+from ..losses import focal_loss
 from .adapter import Adapter, Untestable
 from .cases import Violation, make_cases
 from .properties import LEVELS, PROPERTIES, check
@@ -12,17 +15,31 @@ __all__ = ["Suspects"]
 
 
 @functools.cache
-def _bug_adapter(id, dtype):
-    return Adapter(CATALOGUE[id].loss, dtype=dtype)
-
-
-def _bug_result(id, name, seed, dtype):
-    return _bug_result_of(id, name, 0 if name == "is_right_at_every_size" else seed, dtype)  # that has its own rows
+def _bug_adapter(id, dtype, classes):
+    return _of_classes(Adapter(CATALOGUE[id].loss, dtype=dtype), classes)
 
 
 @functools.cache
-def _bug_result_of(id, name, seed, dtype):
-    adapter = _bug_adapter(id, dtype)
+def _plain(dtype):
+    return Adapter(focal_loss, dtype=dtype)
+
+
+def _of_classes(adapter, classes):
+    """The adapter, held to this number of classes, if it takes any."""
+    if adapter.only_classes is None:
+        adapter.form = replace(adapter.form, classes=classes)
+    return adapter
+
+
+def _bug_result(id, name, seed, dtype, classes):
+    if name == "is_right_at_every_size":  # that has its own rows
+        seed, classes = 0, None
+    return _bug_result_of(id, name, seed, dtype, classes)
+
+
+@functools.cache
+def _bug_result_of(id, name, seed, dtype, classes):
+    adapter = _bug_adapter(id, dtype, classes)
     return check(name, adapter, make_cases(seed, dtype, classes=adapter.only_classes))
 
 
@@ -32,11 +49,12 @@ class Suspects:
     ``again(name, seed)`` checks a property of the loss on other cases: a bug must give the same numbers there too.
     """
 
-    def __init__(self, violations, results, seed, dtype, levels=None, again=None):
-        self.results, self.seed, self.dtype = results, seed, dtype
+    def __init__(self, violations, results, seed, adapter, levels=None, again=None):
+        self.violations, self.results, self.seed = violations, results, seed
+        self.setting = adapter.dtype, adapter.only_classes  # a bug is tried with as many classes
         alike, same = {}, {}
         for id in CATALOGUE if violations else ():
-            theirs = {name: _bug_result(id, name, seed, dtype) for name in violations}
+            theirs = {name: _bug_result(id, name, seed, *self.setting) for name in violations}
             alike[id] = {name for name, result in theirs.items() if isinstance(result, Violation)}
             same[id] = {name for name in alike[id] if _same(violations[name].got, theirs[name].got)}
             if not any(_telling(violations[name].got) for name in same[id]):  # nan agrees where that is the question
@@ -79,12 +97,31 @@ class Suspects:
         self.ids = [id for id in self.ids if not {*names} & {*self.explained[id]}]
         self.explained, self.nearest = {id: self.explained[id] for id in self.ids}, None
 
+    def of_most(self, names):
+        """The bugs that explain a third of these properties or more."""
+        return [id for id in self.ids if 3 * len({*names} & {*self.explained[id]}) >= len(names)]
+
+    def replayed(self, formula, adapter):
+        """The violations in which the loss gives the numbers of this formula, of (logits, targets, gamma)."""
+        if formula is None:
+            return []
+
+        def loss(input, target, gamma=adapter.gammas[0], reduction="mean"):
+            rows = formula(input, target, gamma)
+            return rows if reduction == "none" else getattr(rows, reduction)()
+
+        tried = _of_classes(copy.copy(_plain(adapter.dtype)), adapter.only_classes)
+        tried.loss, tried.own_gamma, tried.settable = loss, adapter.own_gamma, tried.settable & adapter.settable
+        cases = make_cases(self.seed, adapter.dtype, classes=adapter.only_classes)
+        theirs = {name: check(name, tried, cases) for name in self.violations}
+        return [n for n, r in theirs.items() if isinstance(r, Violation) and _same(self.violations[n].got, r.got)]
+
     def _holds(self, again, id, name):
         """Whether the bug gives the loss's numbers on other cases too, where there are other cases."""
         if PROPERTIES[name].group not in ("value", "reduction", "weights", "gradient"):
             return True
         for seed in range(self.seed + 1, self.seed + 3):
-            ours, theirs = again(name, seed), _bug_result(id, name, seed, self.dtype)
+            ours, theirs = again(name, seed), _bug_result(id, name, seed, *self.setting)
             if not (isinstance(ours, Violation) and isinstance(theirs, Violation)):
                 if isinstance(ours, Violation) != isinstance(theirs, Violation):
                     return False
@@ -98,7 +135,7 @@ class Suspects:
         both = only = 0
         for name, result in self.results.items():
             if not isinstance(result, Untestable) and isinstance(
-                _bug_result(id, name, self.seed, self.dtype), Violation
+                _bug_result(id, name, self.seed, *self.setting), Violation
             ):
                 both, only = both + (result is not None), only + (result is None)
         return both, only
@@ -107,7 +144,7 @@ class Suspects:
         """The bug with the most evidence, less what it would have violated but did not; then the smallest bug."""
 
         def score(id):
-            size = sum(isinstance(_bug_result(id, name, self.seed, self.dtype), Violation) for name in self.results)
+            size = sum(isinstance(_bug_result(id, name, self.seed, *self.setting), Violation) for name in self.results)
             return evidence[id] - self._own(id)[1], -size
 
         return max(evidence, key=score, default=None)

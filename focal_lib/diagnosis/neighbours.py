@@ -1,0 +1,113 @@
+"""Losses in which an example's cost depends on its neighbours in the batch, recognised by their numbers.
+
+Each function returns what it is, the fix and an example, or None.
+"""
+
+import copy
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+
+from ..bugs import CATALOGUE
+from .cases import numbers, rows_of
+from .relatives import focused, given, gives, measured
+
+__all__ = ["mixes_rows", "softmax_over_the_batch", "weights_from_the_batch"]
+
+
+def softmax_over_the_batch(adapter):
+    """Whether the softmax runs over the rows: what is added to a class in all rows changes nothing, and should."""
+    x, hot, *_ = measured(adapter)
+    x, target = x.detach(), hot.argmax(1)
+    steps = torch.arange(len(x)).to(x)[:, None] / 4
+    value, by_class, by_row = (adapter(rows, target).detach() for rows in (x, x + steps[: x.shape[1]].t(), x + steps))
+    if not torch.allclose(value, by_class, rtol=1e-4) or torch.allclose(value, by_row, rtol=1e-2):
+        return None
+    what = "Its softmax is over the rows of the batch, not over the classes"
+    example = f"a single row costs {numbers(adapter(x[:1], target[:1]).detach(), 4)}, whatever its logits are"
+    return what, "softmax(dim=1): the axis of the classes.", example
+
+
+def _weights_of_rows(adapter, x, target, hot, many):
+    """The weight of each row's loss in the batch's mean ``(N,)``, or ``(N, C)`` of each yes or no; None without one."""
+    input = x.detach().clone().requires_grad_()
+    value = adapter(input, target).mean()
+    p = given(input.sigmoid(), hot) if many else None
+    rows = focused(p, -p.log(), adapter.gammas[0]) if many else rows_of(adapter, input, target)
+    (slope,) = torch.autograd.grad(value, input)
+    (right,) = torch.autograd.grad(rows.sum(), input)
+    weights = slope.to(x.dtype) / right * len(x)
+    if not many:
+        if not torch.allclose(weights, weights[:, :1].expand_as(weights), rtol=1e-3):
+            return None
+        weights = weights[:, 0]
+    total = (weights * rows.detach()).sum() / len(x)
+    return weights if torch.allclose(value.detach().to(x.dtype), total, rtol=1e-3) else None
+
+
+def _weights_in_two_batches(adapter, many):
+    """The counts and weights of the classes, or of no and yes, in two batches; None where rows show no such weights."""
+    c, n = adapter.only_classes or 3, 12
+    generator = torch.Generator().manual_seed(0)
+    x = (torch.rand(n, c, generator=generator, dtype=torch.float64) * 4 - 2).to(adapter.device, adapter.dtype)
+    index, seen = torch.arange(n, device=adapter.device), []
+    for rare in (4, 2):
+        target, tried = (index <= rare).long() + (index < 1).long() * (c - 2), copy.copy(adapter)
+        hot = F.one_hot(target, c).to(x)
+        if many:  # another share of yeses
+            hot[:, 0] = (index < rare).to(x)
+            tried.form = replace(adapter.form, target=lambda t, x, hot=hot: hot)
+        ours, other = (_weights_of_rows(tried, rows, target, hot, many) for rows in (x, x.flip(0)))
+        if ours is None or other is None or not torch.allclose(ours, other, rtol=1e-3):
+            return None  # the logits have a say as well
+        kinds = hot.long() if many else target
+        weights = [ours[kinds == k] for k in range(2 if many else c)]
+        if not all(torch.allclose(w, w[:1].expand_as(w), rtol=1e-3) for w in weights):
+            return None
+        seen.append((kinds.flatten().bincount().tolist(), torch.stack([w[0] for w in weights])))
+    return seen
+
+
+def weights_from_the_batch(adapter):
+    """Whether the classes' weights change with the targets of the batch, and with nothing else."""
+    for many in (False, True) if adapter.one_hot else (False,):
+        seen = _weights_in_two_batches(adapter, many)
+        if seen and not torch.allclose(seen[0][1], seen[1][1], rtol=1e-3):
+            what = "It takes its weights from the batch, so what an example costs depends on its neighbours"
+            fix = "Count once, over the whole training set, and hand the weights over."
+            told = " and ".join(f"{numbers(weights, 3)} for counts {counts}" for counts, weights in seen)
+            return what, fix, f"in two batches the classes weigh {told}"
+    return None
+
+
+def mixes_rows(adapter):
+    """Whether rows are mixed before the product, or it depends on neighbours in a way of which no more is known."""
+    x, hot, alone, batch, slope = found = measured(adapter)
+    gamma, target = adapter.gammas[0], hot.argmax(1)
+    nll = F.cross_entropy(x, target, reduction="none")
+    focal, mean, none = (
+        focused((-nll).exp(), nll, gamma),
+        nll.mean(),
+        'Take cross_entropy(reduction="none"), reduce last.',
+    )
+    one_p_t = CATALOGUE["mean_before_pt"].title
+    example = f"{len(x)} rows that cost {numbers(alone.mean(), 4)} on average, each alone, cost {numbers(batch, 4)}"
+    for rows, what in ((nll, "cross-entropy"), (focal, "the focal loss")):
+        times = (alone.sum() / rows.sum()).detach()
+        if torch.allclose(alone, times * rows.detach(), rtol=1e-3):
+            product = focused((-nll).exp(), times, gamma).mean() * mean
+            of_one = focused((-mean).exp(), times * mean, gamma)
+            for words, total in (
+                ("It multiplies the factors (1 - p_t) ** gamma by the mean cross-entropy of the batch", product),
+                (one_p_t, of_one),
+                (f"{one_p_t}, divided by the number of rows", of_one / len(x)),
+            ):
+                if rows is focal and gives(found, total):
+                    return words, none, example
+            (right,) = torch.autograd.grad(rows.mean(), x)
+            if torch.allclose(slope / slope.abs().sum(), right / right.abs().sum(), rtol=1e-2, atol=1e-6):
+                return None  # it is only divided otherwise
+            words = f"Alone, an example costs {what}; in a batch it depends on its neighbours"
+            return words, "Let each row's loss depend on that row alone, and take the mean last.", example
+    return None
