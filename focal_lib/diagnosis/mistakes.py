@@ -93,7 +93,7 @@ def _the_same(found, mistakes, right, gamma):
     x, hot, alone, batch, slope = found
     for place, (words, fix, expected) in enumerate(mistakes(x, hot, gamma)):
         ratio, part = alone.sum() / expected.detach().sum(), expected.detach() / expected.detach().sum()
-        if torch.allclose(part, right / right.sum(), rtol=1e-3):
+        if expected.sum() > 0 and torch.allclose(part, right / right.sum(), rtol=1e-3):
             continue  # here it is no other than the right one
         (along,) = torch.autograd.grad(ratio * expected.mean(), x, retain_graph=True)
         if ratio > 0 and all(
