@@ -101,7 +101,7 @@ def _names(adapter, violations, levels, suspects, gamma):
     if wrong and "is_stateless" not in violations:
         relative = relative_of(adapter)
         mistake = None if relative else mistake_of(adapter, known.issuperset(wrong))
-        if mistake and any(mistake[0] == CATALOGUE[id].title for id in suspects.of_most(wrong)):
+        if mistake and any(CATALOGUE[id].title.startswith(mistake[0]) for id in suspects.of_most(wrong)):
             mistake = None  # the catalogue's words say more
     if adapter.fits and "gamma" not in adapter.settable and adapter.own_gamma == 0 and gamma is None and not mistake:
         relative = "cross-entropy, without a focus"
