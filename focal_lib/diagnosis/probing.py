@@ -62,7 +62,7 @@ class Probing:
             self.names, self.left = names, left
             if ran and not ran["form"].classes and form.classes and not (for_two or _is_for_two(form, ran)):
                 continue  # it takes any number of classes: that it may be right for two is beside the point
-            if ran and ran["form"] is PLAIN and form in (MAPS, MAPS_LAST):
+            if ran and ran["form"] is PLAIN and form.words.startswith(("label maps", "sequences (N, C, T)")):
                 continue  # what it adds to the classes' logits would be added to pixels
             self._probe(form)
             if self.of_rows and not of_rows:
