@@ -12,7 +12,7 @@ from .parts import cross_entropy, focus, reduced
     source="named in PaddlePaddle/PaddleSeg#1899 (2022)",
     symptom="The loss shrinks as more of the image is ignored.",
     hides="Only its scale is wrong, and differently in every batch.",
-    fix="Divide by the number of targets that are not ignored.",
+    fix="Divide by the number of targets kept: loss.sum() / (target != ignore_index).sum().clamp_min(1).",
     mend={
         "return reduced(focus(ce, gamma) * ce, reduction)": "loss = focus(ce, gamma) * ce\n"
         "    kept = target != ignore_index\n"
@@ -30,7 +30,7 @@ def ignored_rows_in_the_mean(input, target, gamma=2.0, ignore_index=-100, reduct
     source="PaddlePaddle/PaddleSeg#1899 (2022)",
     symptom="Unlabelled pixels are learned as background.",
     hides="Background is frequent anyway.",
-    fix="Replace the index for the look-up, multiply by the mask, and divide by the number of targets kept.",
+    fix="kept = target != ignore_index; target = target.where(kept, 0); (loss * kept).sum() / kept.sum().clamp_min(1).",
     mend={
         "ce = cross_entropy(input, target.where(target != ignore_index, 0))": "kept = target != ignore_index\n"
         "    ce = cross_entropy(input, target.where(kept, 0)) * kept",

@@ -34,7 +34,7 @@ class DeafToUpstream(torch.autograd.Function):
     source="chainer/chainer#1175 (2016), SeanNaren/warp-ctc#170, pytorch/pytorch#21961 (2019)",
     symptom="A weight in front of the loss or gradient scaling changes nothing: beside others it always counts once.",
     hides="loss.backward() alone hands over a 1.",
-    fix="Multiply by the upstream gradient: grad * saved.",
+    fix='In backward, multiply by what comes in: grad * saved; grad[:, None] * saved under reduction="none".',
     mend={"ctx.saved_tensors[0]": "grad * ctx.saved_tensors[0]"},
     batched=False,
 )
@@ -60,7 +60,7 @@ class FirstRowForAll(torch.autograd.Function):
     source="linkedin/Liger-Kernel#968, linkedin/Liger-Kernel#1298, NVIDIA-NeMo/Automodel#3853, paiml/aprender#2182",
     symptom="With reduction='none' and a mask or weights outside, a batch trains by the weight of its first row.",
     hides="The mean and the sum hand every row the same number.",
-    fix="grad[:, None] * saved.",
+    fix="In backward, return grad[:, None] * saved, so that each row has its own.",
     mend={"grad[0]": "grad[:, None]"},
     batched=False,
 )

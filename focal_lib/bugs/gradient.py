@@ -13,7 +13,7 @@ from .parts import cross_entropy, focus, reduced
     source=f"{SOURCE_3}; liuyuisanai/Focal-Loss#11 (2017), kornia/kornia#918 (2021), fizyr/keras-retinanet#706 (2018)",
     symptom="Training with gamma = 0.5 runs for a while, then every weight is NaN.",
     hides="It needs one example so certain that p_t rounds to 1, and gamma = 2 never shows it.",
-    fix="-torch.expm1(-ce.clamp_min(tiny)) for 1 - p_t.",
+    fix="Write -torch.expm1(-ce.clamp_min(torch.finfo(ce.dtype).tiny)) for 1 - p_t, where ce is -log p_t.",
     mend={
         "p_t = torch.exp(-ce)": "tiny = torch.finfo(ce.dtype).eps ** 2",
         "(1 - p_t) ** gamma": "(-torch.expm1(-ce.clamp_min(tiny))) ** gamma",
@@ -31,7 +31,7 @@ def nan_below_gamma_one(input, target, gamma=2.0, reduction="mean"):
     source="NVIDIA/retinanet-examples#93 (2019), fudannlp16/focal-loss#4 (2018)",
     symptom="Confident mistakes, wrong labels for one, are never corrected.",
     hides="Only the worst examples are dead, and most batches have none.",
-    fix="log_softmax instead of log(clamp(softmax)).",
+    fix="Write F.log_softmax(input, 1) for the log of a clamped softmax.",
     mend={
         "p_t = torch.exp(-cross_entropy(input, target)).clamp(1e-7, 1 - 1e-7)": "ce = cross_entropy(input, target)",
         "(1 - p_t) ** gamma * -torch.log(p_t)": "focus(ce, gamma) * ce",
@@ -48,7 +48,7 @@ def clamped_probability(input, target, gamma=2.0, reduction="mean"):
     source="yatengLG/Focal-Loss-Pytorch#7 (2020)",
     symptom="inf, then NaN, when an example is very wrong.",
     hides="Early in training logits are small.",
-    fix="log_softmax, or cross_entropy.",
+    fix="Write F.log_softmax(input, 1) for softmax(1).log(), or take F.cross_entropy.",
     mend={"p_t =": "log_p_t =", "softmax(1)": "log_softmax(1)", "torch.log(p_t)": "log_p_t"},
 )
 def log_of_softmax(input, target, gamma=2.0, reduction="mean"):
@@ -62,8 +62,8 @@ def log_of_softmax(input, target, gamma=2.0, reduction="mean"):
     title="An epsilon that half precision rounds to 0",
     source="the epsilon that achaiah/pywick#53 (2022) asks about; its loss in half precision is shown here only",
     symptom="Finite in float32; inf or NaN under float16.",
-    hides="In float32 it only silences the worst mistakes.",
-    fix="log_softmax needs no epsilon; compute the loss in float32.",
+    hides="In float32 only the worst mistakes show it: they get almost no gradient.",
+    fix="F.log_softmax(input.float(), 1) needs no epsilon and computes in float32.",
     mend={"-torch.log(torch.exp(-": "", ") + 1e-8)": ""},
 )
 def epsilon_lost_in_half(input, target, gamma=2.0, reduction="mean"):
@@ -92,7 +92,7 @@ def detached_focus(input, target, gamma=2.0, reduction="mean"):
     source="richardaecn/class-balanced-loss#1 (2019), whose formula others copied",
     symptom="NaN gradients once an example is certain.",
     hides="For gamma > 0 values stay finite and right.",
-    fix="-expm1(-ce) needs no odds.",
+    fix="Write -torch.expm1(-ce) for 1 - p_t: it needs no odds.",
     mend={
         "    odds = torch.exp(-ce) / (1 - torch.exp(-ce))\n": "",
         "torch.exp(-gamma * torch.log1p(odds))": "focus(ce, gamma)",
@@ -148,7 +148,7 @@ def gradient_of_probability(input, target, gamma=2.0, reduction="mean"):
     source="HeyLynne/FocalLoss_for_multiclass#4 (2023), by its one-hot product",
     symptom="NaN as soon as a class is masked with -inf.",
     hides="Most models mask nothing.",
-    fix="gather the target's log-probability instead of multiplying by a one-hot.",
+    fix="Write log_p.gather(1, target[:, None])[:, 0] for (one_hot * log_p).sum(1): 0 times -inf is nan.",
     mend={
         "    onehot = F.one_hot(target, input.shape[1]).to(input.dtype)\n": "",
         "(onehot * F.log_softmax(input, dim=1)).sum(1)": "F.log_softmax(input, dim=1).gather(1, target[:, None])[:, 0]",

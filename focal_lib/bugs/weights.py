@@ -16,7 +16,7 @@ from .parts import cross_entropy, focus, pick, reduced
     ),
     symptom="A weight of 4 acts like far more than 4 on examples that the model already gets right.",
     hides="Without weights, and at gamma = 0, it is correct.",
-    fix="Take p_t from the unweighted cross-entropy; multiply by alpha[target] afterwards.",
+    fix="Take p_t from the unweighted cross-entropy ce: alpha[target] * (1 - torch.exp(-ce)) ** gamma * ce.",
     mend={"weight=alpha, ": "", "focus(ce, gamma) * ce": "pick(alpha, target, input) * focus(ce, gamma) * ce"},
 )
 def weight_inside_cross_entropy(input, target, alpha=None, gamma=2.0, reduction="mean"):
@@ -120,7 +120,7 @@ class AlphaOverwritten(nn.Module):
     source=SOURCE_3,
     symptom="After a class was dropped from the data, every class behind it has its neighbour's weight.",
     hides="Indexing by the target finds a number, only not the right one.",
-    fix="Compare len(alpha) with input.shape[1].",
+    fix='if len(alpha) != input.shape[1]: raise ValueError("alpha must have a weight for each class").',
     mend={"alpha[target]": "pick(alpha, target, input)"},
 )
 def alpha_length_unchecked(input, target, alpha=None, gamma=2.0, reduction="mean"):
@@ -134,7 +134,7 @@ def alpha_length_unchecked(input, target, alpha=None, gamma=2.0, reduction="mean
     title="The default alpha=None crashes",
     source=SOURCE_3,
     symptom="TypeError: 'NoneType' object is not subscriptable, on the first call.",
-    hides="The article always passes weights.",
+    hides="The article on class weights and focal loss always passes weights.",
     fix="Skip the weights when alpha is None.",
     mend={"self.alpha[target]": "pick(self.alpha, target, input)"},
 )
@@ -154,8 +154,8 @@ class AlphaNoneCrashes(nn.Module):
     title="Alpha stays behind when the module moves",
     source=f"{SOURCE_3}; yatengLG/Focal-Loss-Pytorch#17 (2023)",
     symptom="It runs on the CPU and fails on the GPU; a saved model forgets its weights.",
-    hides="The article trains on the CPU and saves nothing.",
-    fix='self.register_buffer("alpha", alpha).',
+    hides="On a CPU nothing moves: the article on class weights and focal loss trains there, and saves nothing.",
+    fix='In __init__, write self.register_buffer("alpha", alpha) for self.alpha = alpha.',
     mend={"self.alpha = alpha": 'self.register_buffer("alpha", alpha)'},
 )
 class AlphaStaysBehind(nn.Module):

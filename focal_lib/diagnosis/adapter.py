@@ -75,6 +75,8 @@ class Adapter(Probing):
         by_name = pair != at_call[:2] or all(p.kind is p.KEYWORD_ONLY and p.name not in settings for p in pair)
         self.pair_names = [p.name for p in pair] if by_name else []
         self.target_first = bool(pair) and pair[0].name in TARGET_NAMES
+        called = [p.name for p in pair][:: -1 if self.target_first else 1]
+        self.pair_called = dict(zip(("input", "target"), called, strict=False))
         self.build_names = {p.name for p in at_build}
         self.of_settings = not self.builds and bool(at_call) and settings >= {p.name for p in at_call}
         rest = [p for p in at_call if p not in pair]

@@ -119,3 +119,11 @@ def check_finite(loss, rows, target, **settings):
         {"loss": value.detach(), "gradient": slope}, f"logits {numbers(input)}, target {target.tolist()}{words}"
     )
     return slope
+
+
+def smallest(fails, good, bad):
+    """By halving, a size at which it fails while it holds one below."""
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        good, bad = (good, middle) if fails(middle) else (middle, bad)
+    return bad

@@ -7,6 +7,7 @@ The loss runs in this process, with all it may do. For code that you do not trus
 import contextlib
 import copy
 import functools
+import types
 
 import torch
 from torch import nn
@@ -14,11 +15,12 @@ from tqdm import tqdm
 
 from .._checks import check_choice
 from ..bugs import CATALOGUE
-from .adapter import Adapter, Stopped, Untestable
+from .adapter import Adapter, Stopped, Untestable, parameters_of
 from .cases import Violation, make_cases, numbers
-from .forms import TABLE
+from .forms import PLAIN, TABLE
 from .mistakes import mistake_in_the_arguments, mistake_of
 from .properties import LEVELS, PROPERTIES, check
+from .properties.extremes import right_every_day
 from .reach import IN_NUMPY, gradient_of_objective, hint, step_of
 from .relatives import relative_of
 from .report import Diagnosis
@@ -81,10 +83,10 @@ def diagnose(loss, *, gamma=None, seed=0, dtype=torch.float64, device=None):
         relative=relative,
         mistake=mistake,
         conventions=conventions,
-        left=[
-            f"{argument} = {'1 for each row, filled in' if argument in adapter.unknown and value else repr(value)}"
-            for argument, value in adapter.left.items()
-        ],
+        reading=_reading(adapter),
+        names=_names_of(adapter),
+        everyday=_apart(right_every_day, adapter) if {*levels.values()} - {"manners"} == {"fragile"} else None,
+        left=_left(adapter, name),
         untested=untested,
         stopped=_no_verdict(loss, name, adapter, levels, suspects, untested),
     )
@@ -137,7 +139,8 @@ def _of_objective(name, words, relative, mistake):
         "levels": dict.fromkeys(broken, "wrong"),
         "conventions": [f"It is {words}."],
     }
-    untested = {other: "it returns no loss" for other in PROPERTIES if other != GRADIENT}
+    why = "it returns no loss; its Hessian is looked at once its gradient is right"
+    untested = {other: why for other in PROPERTIES if other != GRADIENT}
     return Diagnosis(name, **found, mistake=[*mistake, [GRADIENT]] if mistake else [], untested=untested)
 
 
@@ -164,7 +167,8 @@ def _no_verdict(loss, name, adapter, levels, suspects, untested):
         return None  # it ran and gave nonsense, or fails in a way that is known
     text = str(adapter.error).strip().split("\n")[0].rstrip(".")
     if adapter.unknown and adapter.raises:
-        text = f"it asks for {' and '.join(adapter.unknown)}: None, 1.0 and 1 for each row were tried"
+        asked = [p.name for p in parameters_of(getattr(loss, "forward", loss)) if p.default is p.empty]
+        text = f"it asks for {', '.join(n for n in asked if n != 'self')}: these names do not tell what each is"
         return f"{text}. {hint(loss, name, str(adapter.error))}"
     raised = f"it raised {type(adapter.error).__name__}: " if adapter.raises else ""
     return f"{(raised + text).removesuffix(': ')}. {hint(loss, name, text)}"
@@ -245,9 +249,7 @@ def _conventions(adapter, violations):
     if adapter.weights_inside is not None:
         found.append(f"It weights the classes inside, by {numbers(adapter.weights_inside, 4)}.")
     if adapter.factor != 1 and not (adapter.balances and round(adapter.factor, 6) == 0.5):  # that is alpha's
-        found.append(
-            f"It is {adapter.factor:.4g} times the focal loss. A factor is a learning rate; here it is divided out."
-        )
+        found.append(f"It is {adapter.factor:.4g} times the focal loss. A factor is a learning rate.")
     if adapter.balances > 0:
         found.append("Its alpha is the weight of class 1, and 1 - alpha that of class 0.")
     if "gamma" not in adapter.settable and adapter.fits and not adapter.gamma_told:
@@ -260,10 +262,6 @@ def _conventions(adapter, violations):
         found.append("Its mean divides by the sum of the weights, as F.cross_entropy(weight=...) does.")
     if adapter.own_reduction != "mean":
         found.append(f"It always returns {'the sum' if adapter.own_reduction == 'sum' else 'one loss per target'}.")
-    for argument in [name for name, value in adapter.left.items() if isinstance(value, float)]:
-        with contextlib.suppress(Exception):
-            if adapter.has_no_effect(argument):
-                found.append(f"Another value of its argument {argument} changed nothing.")
     if adapter.takes_weights and "default_is_unweighted" in violations and "alpha_scales_its_class" not in violations:
         example = violations.pop("default_is_unweighted").example
         with contextlib.suppress(Exception):
@@ -273,4 +271,41 @@ def _conventions(adapter, violations):
             else:
                 what = f"By default it weights {len(weights)} classes by {numbers(weights, 4)}"
                 found.append(f"{what}; weights of your own are used.")
+    return found
+
+
+def _reading(adapter):
+    """What one must know to find an example's numbers again, in words."""
+    found = []
+    if adapter.form.input is not PLAIN.input or adapter.form.target is not PLAIN.target:
+        given, target = adapter.tensor([[1.0, 3.0]]), adapter.labels([1])
+        with contextlib.suppress(Exception):
+            pair = (numbers(adapter.form.input(given), 3), numbers(adapter.form.target(target, given), 3))
+            found.append(f"of logits [[1, 3]] and target [1] it is handed {pair[0]} and {pair[1]}")
+    if adapter.factor != 1:
+        found.append(f"its results are divided by the factor {adapter.factor:.4g}")
+    return found
+
+
+def _names_of(adapter):
+    """What the loss calls alpha, gamma, logits and targets."""
+    names = {ours: adapter.names[ours] for ours in ("alpha", "gamma") if ours in adapter.names}
+    return names | adapter.pair_called
+
+
+def _left(adapter, name):
+    """The arguments that stayed at their defaults, in words; of numbers, whether they matter."""
+    found = []
+    for argument, value in adapter.left.items():
+        told = "1 for each row, filled in" if argument in adapter.unknown and value else repr(value)
+        if isinstance(value, float):
+            with contextlib.suppress(Exception):
+                nothing = _apart(adapter.has_no_effect, argument)
+                told += " (another value changed nothing)" if nothing else " (another value changes the loss)"
+        found.append(f"{argument} = {told}")
+    other = {name: 2 * v for name, v in adapter.left.items() if type(v) in (int, float) and v}
+    if other and name.isidentifier() and isinstance(adapter.loss, type | types.FunctionType):
+        values = ", ".join(f"{argument}={value:.4g}" for argument, value in other.items())
+        call = f"{name}({values})" if isinstance(adapter.loss, type) else f"functools.partial({name}, {values})"
+        found.append(f"To test other values, such as these: diagnose({call}).")
     return found

@@ -9,8 +9,10 @@ from torch import nn
 
 from .adapter import parameters_of, product_of
 from .cases import IN_A_PAGE, numbers
-from .forms import NAMES, OF_SETTINGS, TARGET_NAMES
+from .forms import INPUT_NAMES, NAMES, OF_SETTINGS, REQUIRED, TARGET_NAMES
+from .probing import first_of
 from .relatives import yes_or_no
+from .settings import hushed
 
 __all__ = ["IN_NUMPY", "gradient_of_objective", "hint", "step_of", "through"]
 
@@ -51,7 +53,6 @@ LINES = {  # by the framework that the code uses
     "jax": "diagnose(focal_lib.diagnosis.through(jax.value_and_grad({name})))",
     "keras": "with KERAS_BACKEND=torch in the environment, diagnose(lambda input, target: {name}(one_hot(target, "
     "input.shape[1]).to(input), input.softmax(1))), where one_hot is that of torch.nn.functional",
-    "torch": "diagnose(lambda input, target, alpha=None, gamma=2.0: {name}(...))",
 }
 LINES["tensorflow"] = LINES["keras"]
 
@@ -65,24 +66,51 @@ def hint(loss, name, error):
     places = [loss, *(getattr(loss, name, None) for name in ("forward", "call", "__init__"))]
     space = next((place.__globals__ for place in places if hasattr(place, "__globals__")), {})
     used = {value.__name__.split(".")[0] for value in space.values() if isinstance(value, types.ModuleType)}
-    if "numpy" in used and not used & set(LINES):
+    if "numpy" in used and not used & {"torch", *LINES}:
         return f"It {IN_NUMPY}"
-    framework = next((framework for framework in LINES if framework in used), "torch")
-    line = LINES[framework].format(name=name)
-    if framework == "torch":
-        line = f"from focal_lib import diagnose; diagnose(lambda input, target, gamma=2.0: {_call(loss, name)})"
-    return f"An adapter says how to call it: {line}{', with what belongs there for the dots' * ('...' in line)}"
+    framework = next((framework for framework in LINES if framework in used), None)
+    if framework:
+        return f"An adapter says how to call it: {LINES[framework].format(name=name)}"
+    return _line(loss, name)
 
 
-def _call(loss, name):
-    """The line that calls a loss with all that it asks for, as far as the names tell what that is."""
-    built = {p.name for p in parameters_of(loss)} if isinstance(loss, type) else set()
-    make = f"{name}({'gamma=gamma' * ('gamma' in built)})" if isinstance(loss, type) else name
-    forward = getattr(loss, "forward", loss)
-    wanted = [p.name for p in parameters_of(forward)[isinstance(loss, type) :] if p.default is p.empty]
-    target = next((n for n in wanted if n in TARGET_NAMES), wanted[1] if len(wanted) > 1 else None)
-    known = {**dict.fromkeys(wanted, "..."), **dict.fromkeys(wanted[:1], "input"), target: "target"}
-    return f"{make}({', '.join(f'{n}={known[n]}' for n in wanted) or '...'})"
+GUESSES = ("None", "1.0", "torch.ones_like(target)", "input", "lambda x: x")  # for an argument that no name explains
+
+
+def _line(loss, name):
+    """The line that diagnoses a loss which asks for more than logits and targets, and what to replace in it."""
+    is_class = isinstance(loss, type)
+    at_call = parameters_of(getattr(loss, "forward", loss))[is_class:]
+    asked = [p.name for p in at_call if p.default is p.empty and p.kind not in (2, 4)]
+    at_build = {p.name: p.default is p.empty for p in parameters_of(loss)} if is_class else {}
+    target = next((n for n in asked if n in TARGET_NAMES), asked[1] if len(asked) > 1 else None)
+    input = next((n for n in asked if n in INPUT_NAMES), next((n for n in asked if n != target), None))
+    known = {input: "input", target: "target"}
+    for ours, code in (("gamma", "gamma"), ("alpha", "alpha"), ("classes", "input.shape[1]")):
+        known |= dict.fromkeys(NAMES[ours], code)
+    known |= {n: repr(value) for n, value in REQUIRED.items() if not isinstance(value, str)}
+    unknown = [n for n in [*(n for n, asks in at_build.items() if asks), *asked] if n not in known]
+    build = [n for n, asks in at_build.items() if asks or known.get(n) in ("gamma", "alpha")]
+
+    def call(guess, made=name):
+        told = known | dict.fromkeys(unknown, guess)
+        build_with, call_with = (", ".join(f"{n}={told[n]}" for n in names) for names in (build, asked))
+        return f"{made}({build_with})({call_with})" if is_class else f"{made}({call_with})"
+
+    def runs(guess):
+        with contextlib.suppress(Exception), hushed():
+            x, t = torch.tensor([[1.0, 0.0, -1.0], [0.0, 2.0, 1.0]], requires_grad=True), torch.tensor([0, 2])
+            space = {"loss": loss, "torch": torch, "input": x, "target": t, "alpha": None, "gamma": 2.0}
+            return isinstance(first_of(eval(call(guess, "loss"), space)), torch.Tensor)
+
+    guess = next(filter(runs, GUESSES if unknown else ["None"]), None)
+    line = call(guess or "input")
+    given = "".join(f", {n}={default}" for n, default in (("alpha", None), ("gamma", 2.0)) if f"={n}" in line)
+    imports = "import torch; " * ("torch." in line) + "from focal_lib import diagnose; "
+    if "<" not in getattr(loss, "__qualname__", "<") and loss.__module__ != "__main__":
+        imports += f"from {loss.__module__} import {name}; "
+    rest = f", with your own {' and '.join(unknown)} in place of {guess or 'input'}" if unknown else ""
+    return f"An adapter says how to call it: {imports}print(diagnose(lambda input, target{given}: {line})){rest}"
 
 
 def step_of(module):
@@ -219,7 +247,7 @@ def gradient_of_objective(loss, call, gamma=None):
             held = [((1 - p_t) ** power * (p - hot)).detach() for power in gammas if power]
             if any(_in_proportion(got, gradient, classes) is not None for gradient in held):
                 what = "Its gradient leaves out that (1 - p_t) ** gamma changes too"
-                fix = "Add the other term: (1 - p_t) ** gamma - gamma * p_t * (1 - p_t) ** (gamma - 1) * log(p_t)."
+                fix = "k = (1 - p_t) ** gamma - gamma * p_t * (1 - p_t) ** (gamma - 1) * np.log(p_t); k * (p - onehot)."
             if torch.allclose(got, by_p, rtol=1e-3):
                 what, fix = (
                     "Its gradient is by the probability, not by the scores",

@@ -4,6 +4,7 @@ import html
 from dataclasses import dataclass, field
 
 from ..bugs import CATALOGUE
+from .advice import LEVEL_WORDS, MENDS, OF_THE_FORMULA, bites, mend, named, to_the_focal_loss
 from .properties import LEVELS, PROPERTIES
 
 __all__ = ["Diagnosis"]
@@ -23,6 +24,9 @@ class Diagnosis:
         mistake: what it does wrong, the fix, an example, and the violated properties that this explains, where it is
             known and not in the catalogue; else empty.
         conventions: choices that are not faults, in words.
+        reading: how the numbers of the examples come about, in words, where that does not go without saying.
+        names: alpha, gamma, input and target -> what the loss calls them.
+        everyday: for a fragile loss, how far it is right in float32 with gamma = 2, in words.
         left: the arguments that stayed at their defaults, so that nothing is known of their other values.
         untested: property name -> why it could not be checked.
         stopped: why there is no verdict at all; None if there is one.
@@ -37,6 +41,9 @@ class Diagnosis:
     relative: str | None = None
     mistake: list = field(default_factory=list)
     conventions: list = field(default_factory=list)
+    reading: list = field(default_factory=list)
+    names: dict = field(default_factory=dict)
+    everyday: str | None = None
     left: list = field(default_factory=list)
     untested: dict = field(default_factory=dict)
     stopped: str | None = None
@@ -89,7 +96,9 @@ class Diagnosis:
         """Everything as plain data, for JSON."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         causes = [dict(zip(("cause", "lines", "fix"), cause, strict=True)) for cause in self.causes()]
-        return {"verdict": self.verdict, "headline": self.headline, "causes": causes, **plain}
+        said = {"verdict": self.verdict, "headline": self.headline, "next": self.next, "causes": causes}
+        mends = {name: self._mend(name) for name in self.unexplained}
+        return {**said, "notes": dict(self._notes()), "mends": mends, **plain}
 
     @property
     def headline(self):
@@ -108,72 +117,133 @@ class Diagnosis:
             return f"{name}: right{remarks}. {all_others} {tested} properties that could be tested hold."
         if self._mistake_first:
             return f"{name}: {self.verdict}. {self.mistake[0]}."
-        first = self.suspects[0] if self.suspects else None
-        serious = sorted((n for n in self.violations if self.levels[n] == self.worst), key=self._rank)
-        if self._size_first:
-            first = None
-        if first and 3 * len(set(serious) & set(self.explained[first])) >= len(serious):
+        if first := self._bug_first:
             number = len(self.explained[first])
             share = "its broken promise" if broken == 1 else f"its {broken} broken promises"
             some = "" if number == broken else f"{number} of "
             are = "are those" if number > 1 else "is that"
-            return f"{name}: {self.verdict}. {CATALOGUE[first].title}: {some}{share} {are} of this bug, to the digit."
-        of = f"{broken} of the promises do not hold, first of all" if broken > 1 else "One promise does not hold"
-        return f"{name}: {self.verdict}. {of}: “{PROPERTIES[serious[0]].statement}”"
+            rest = 0 if self.unexplained else broken - number
+            others = f"; the other {rest} have other causes" if rest > 1 else "; the other one has another cause" * rest
+            said = f"{CATALOGUE[first].title}: {some}{share} {are} of this bug, to the digit{others}"
+            return f"{name}: {self.verdict}. {said}."
+        of = f"{broken} promises, first the promise that" if broken > 1 else "the promise that"
+        statement = PROPERTIES[self._serious[0]].statement
+        return f"{name}: {self.verdict}. It breaks {of} {statement[0].lower()}{statement[1:]}"
+
+    @property
+    def next(self):
+        """Sentences to follow the headline: what to do about another loss, when a fragile one bites."""
+        if self.relative and not self.stopped:
+            change = named(to_the_focal_loss(self.relative), self.names)
+            right = "If you want that loss, keep it: its numbers are right as that."
+            return [right, f"For the paper's focal loss, {change}"]
+        if self.verdict != "fragile":
+            return []
+        when = bites({name: text for name, text in self.violations.items() if self.levels[name] == "fragile"})
+        return [*([self.everyday] if self.everyday else []), *([f"It bites with {when}."] if when else [])]
+
+    def _mend(self, name):
+        return named(mend(name), self.names)
 
     def causes(self):
         """(what it is, lines, fix) for each suspect, and for what no suspect explains."""
+        found = list(self._causes())
+        if found and self.reading:
+            found[0][1].insert(1, f"In the examples, {'; '.join(self.reading)}.")
+        return [(what, lines, named(fix, self.names)) for what, lines, fix in found]
+
+    def _causes(self):
         mistake = [(self.mistake[0], [f"Shown by: {self.mistake[2]}"], self.mistake[1])] if self.mistake else []
         if self._mistake_first:
             yield from mistake
-        if self._size_first:
+        if self._untraced_first:
             yield from self._untraced()
-        for id in self.suspects if not self.relative else ():
+        for id in self.suspects:
             bug, names = CATALOGUE[id], self.explained[id]
+            if self.relative and "wrong" in {self.levels[name] for name in names}:
+                continue  # that is what the other loss is
             best = bug.exposed_by if bug.exposed_by in names else names[0]
-            lines = [
-                f"Shown by: {PROPERTIES[best].statement} {self.violations[best]}",
-                f"Symptom: {bug.symptom}",
-                f"Hidden, because: {bug.hides}",
-            ]
+            lines = [*self._shown(best), f"Symptom: {bug.symptom}", f"Hidden, because: {bug.hides}"]
             yield f"{bug.title} ({id})", lines, bug.fix
         if not self._mistake_first:
             yield from mistake
-        if self.unexplained and not self.relative and not self._size_first:
+        if self.unexplained and not self.relative and not self._untraced_first:
             yield from self._untraced()
 
+    def _shown(self, name):
+        return [f"Shown by: {self.violations[name]}", f"Breaks the promise: “{PROPERTIES[name].statement}”"]
+
     @property
-    def _size_first(self):
-        """Whether the report opens with a size at which the loss is wrong: that is more than an extreme."""
-        return self.unexplained[:1] == ["is_right_at_every_size"] and not self.relative and not self._mistake_first
+    def _serious(self):
+        """The violations of the worst level, in their order."""
+        return sorted((name for name in self.violations if self.levels[name] == self.worst), key=self._rank)
+
+    @property
+    def _bug_first(self):
+        """The bug of the catalogue that opens the report: if it explains a third of what is worst, else None."""
+        if not self.suspects or self.unexplained[:1] == ["is_right_at_every_size"]:  # that is more than an extreme
+            return None
+        shared = {*self._serious} & {*self.explained[self.suspects[0]]}
+        return self.suspects[0] if 3 * len(shared) >= len(self._serious) else None
+
+    @property
+    def _untraced_first(self):
+        """Whether the report opens with what no suspect explains."""
+        opens = not (self.relative or self._mistake_first or self._bug_first) and self.violations
+        return bool(opens) and self._serious[0] in self.unexplained
 
     def _untraced(self):
         """What no suspect explains, as one more cause."""
         for name in self.unexplained[:1]:
-            lines = [f"Does not hold: “{PROPERTIES[name].statement}” {self.violations[name]}"]
-            if name == "is_right_at_every_size":
-                lines.append("A smaller size was found right, by halving; not every larger one was tried.")
+            lines, number = self._shown(name), len(self.unexplained)
             if self.nearest:
                 lines.append(f"Some numbers are those of: {CATALOGUE[self.nearest].title} ({self.nearest}).")
-            number, alone = len(self.unexplained), not self.suspects and not self.mistake
-            what = "None of the known bugs" if alone else f"{number} more, that may follow from it or be another bug"
-            what = "Wrong from a size on" if self._size_first else what
-            yield what, lines, "start from this counter-example."
+            more = "" if self._untraced_first else "more "
+            what = f"{number} {more}broken promise{'s' * (number > 1)}, traced to no known bug"
+            if name == "is_right_at_every_size":
+                what = "Wrong from a size on"
+            elif not self._untraced_first:
+                lines.append(f"{'These' if number > 1 else 'This'} may vanish with the fix: mend it and run again.")
+            elif number > 1:
+                lines.append("All of them may have one cause: mend what this example shows and run again.")
+            yield what, lines, self._mend(name)
 
     def _broken(self):
         """(heading, [(name, statement, example)]) of all violations, under what explains them."""
-        groups = [(f"{CATALOGUE[id].title}:", self.explained[id]) for id in self.suspects]
+        groups = [(f"Promises broken by “{CATALOGUE[id].title}”:", self.explained[id]) for id in self.suspects]
         if self.mistake:
-            groups.insert(0 if self._mistake_first else len(groups), (f"{self.mistake[0]}:", self.mistake[3]))
-        rest = "Of the focal loss's promises, this other loss breaks:" if self.relative else "Traced to no known bug:"
-        for heading, names in [*groups, (rest, self.unexplained)]:
+            ours = f"Promises broken by “{self.mistake[0]}”:", self.mistake[3]
+            groups.insert(0 if self._mistake_first else len(groups), ours)
+        follows = [name for name in self.unexplained if self.relative and self._of_another(name)]
+        rest = [name for name in self.unexplained if name not in follows]
+        groups.append(("Of the focal loss's promises, this other loss breaks, as it must:", follows))
+        groups.insert(
+            0 if self._untraced_first else len(groups),
+            (f"Promises broken{' beside that' if self.relative else ', traced to no known bug'}:", rest),
+        )
+        for heading, names in groups:
             if names:
-                yield heading, [(f"{n} ({self.levels[n]})", PROPERTIES[n].statement, self.violations[n]) for n in names]
+                yield heading, [(f"{n} ({self.levels[n]})", PROPERTIES[n].statement, self._example(n)) for n in names]
+
+    def _example(self, name):
+        """The counter-example of a violation, and what to do about it where no cause says so."""
+        if name not in self.unexplained or (self.relative and self._of_another(name)) or name not in MENDS:
+            return self.violations[name]
+        return f"{self.violations[name].rstrip('.')}. Mend: {self._mend(name)}"
+
+    def _of_another(self, name):
+        """Whether a broken promise follows from its being another loss."""
+        return self.levels[name] == "wrong" or name in OF_THE_FORMULA
+
+    def _levels(self):
+        """What the levels mean that stand in this report."""
+        words = [f"{level}: {LEVEL_WORDS[level]}" for level in LEVELS if level in self.levels.values()]
+        return f"({'; '.join(words)}.)"
 
     def _notes(self):
         """(heading, lines) of what is good to know."""
         yield "Not a fault, but good to know:", self.conventions
-        yield "Left at their defaults, so not tested:", [", ".join(self.left)] if self.left else []
+        yield "Left at their defaults, so not tested:", self.left
         reasons = {why: [n for n, reason in self.untested.items() if reason == why] for why in self.untested.values()}
         named = {why: ", ".join(names) if len(names) < 9 else f"{len(names)} others" for why, names in reasons.items()}
         yield "Not tested:", [f"{names}: {why}" for why, names in named.items()]
@@ -181,13 +251,13 @@ class Diagnosis:
     def __str__(self):
         if self.stopped:
             return self.headline
-        lines = [self.headline]
+        lines = [self.headline, *self.next]
         for title, words, fix in self.causes():
             lines += ["", f"→ {title}", *(f"    {word}" for word in words), f"    Fix: {fix}"]
-        for heading, entries in self._broken():
-            lines += ["", heading]
+        for number, (heading, entries) in enumerate(self._broken()):
+            lines += ["", heading, *([] if number else [self._levels()])]
             for name, statement, example in entries:
-                shown = any(example in line for line in lines)
+                shown = any(self.violations[name.split()[0]] in line for line in lines)
                 lines += [f"✗ {name}: {statement}", *([] if shown else [f"    {example}"])]
         for heading, words in self._notes():
             lines += ["", heading, *(f"    {word}" for word in words)] if words else []
@@ -200,12 +270,14 @@ class Diagnosis:
         colours = {"right": "#009E73", "faulty": "#D55E00", "fragile": "#E69F00"}
         say = html.escape
         parts = [f"<p><strong>{say(self.headline)}</strong></p>"]
+        parts += [f"<p>{'<br>'.join(map(say, self.next))}</p>"] if self.next else []
         for title, words, fix in self.causes():
             lines = "<br>".join(map(say, words))
             parts.append(f"<p>→ <strong>{say(title)}</strong><br>{lines}<br><strong>Fix:</strong> {say(fix)}</p>")
         for heading, entries in self._broken():
             rows = "".join(f"<li>{say(s)} <small>({say(n)})</small><br>{say(e)}</li>" for n, s, e in entries)
-            parts.append(f"<details><summary>{say(heading)} {len(entries)}</summary><ul>{rows}</ul></details>")
+            summary = f"<summary>{say(heading)} {len(entries)}</summary><p>{say(self._levels())}</p>"
+            parts.append(f"<details>{summary}<ul>{rows}</ul></details>")
         for heading, words in self._notes() if not self.stopped else ():
             if words:
                 rows = "".join(f"<li>{say(word)}</li>" for word in words)

@@ -1,11 +1,12 @@
 """Extreme logits, small gammas, masked classes and half precision."""
 
+import copy
 import math
 
 import torch
 
 from ..adapter import Untestable
-from ..cases import IN_A_PAGE, Violation, check_finite, expect, expect_finite, gradient, numbers
+from ..cases import IN_A_PAGE, Violation, check_finite, expect, expect_finite, gradient, numbers, rows_of, smallest
 from .registry import a_property
 
 
@@ -38,6 +39,8 @@ def gradient_is_full_when_wrong_by_100(loss, cases):
 
 @a_property("A class masked with -inf is as good as absent.", "extremes", level="fragile")
 def masked_class_is_absent(loss, cases):
+    if loss.only_classes == 2:
+        raise Untestable("it takes a third class to mask one with -inf, and it is for two")
     rows = [[1, 0, -math.inf], [0, 2, -math.inf]]
     check_finite(loss, rows, [0, 0])
     input, target = loss.tensor(rows), loss.labels([0, 0])
@@ -73,3 +76,30 @@ def is_finite_in_half_precision(loss, cases):
 def _expect_about(got, right, setting):
     if not (got - right).abs() <= 0.05 + 0.1 * right.abs():
         raise Violation(f"{setting} is {numbers(got)}, in float32 it is {numbers(right)}", (got.item(),))
+
+
+def right_every_day(loss):
+    """How far a loss is right in float32 with gamma = 2: up to which distance of two logits, in words."""
+    loss = copy.copy(loss)
+    loss.dtype = torch.float32
+
+    def wrong(gap):
+        input, target = loss.tensor([[abs(gap), 0]]), loss.labels([int(gap < 0)])
+        wide = input.double().requires_grad_()
+        (right,) = torch.autograd.grad(rows_of(loss, wide, target, loss.gammas[0]).sum(), wide)
+        try:
+            value, slope = loss(input, target).detach(), gradient(loss, input, target)
+        except Exception as error:
+            return f"it raises {type(error).__name__}"
+        if not value.isfinite().all():
+            return f"the loss is {numbers(value)}"
+        if not (slope - right).abs().max() <= 1e-3 + 0.1 * right.abs().max():
+            return f"the gradient is {numbers(slope, 3)}, expected {numbers(right, 3)}"
+        return None
+
+    where = f"With float32 and gamma = {loss.gammas[0]:g}"
+    for sign, side in ((-1, "behind"), (1, "ahead")):
+        if wrong(sign * 100):
+            gap = smallest(lambda gap, sign=sign: wrong(sign * gap), 0, 100)
+            return f"{where} it is wrong too, once the target's logit is {gap} {side}: {wrong(sign * gap)}."
+    return f"{where}, in small batches, it is right whatever the logits are: tried up to 100 apart."

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from ..adapter import Stopped, Untestable, as_number
-from ..cases import IN_A_PAGE, Violation, expect, gradient, numbers, rows_of
+from ..cases import IN_A_PAGE, Violation, expect, gradient, numbers, rows_of, smallest
 from .registry import a_property, first_line, raised
 
 # On both sides of the powers of two and of usual block sizes.
@@ -84,7 +84,7 @@ def second_derivative_is_right_or_refused(loss, cases):
         (first,) = torch.autograd.grad(loss(input, case.target).sum(), input, create_graph=True)
         (second,) = torch.autograd.grad(first[0, 0], input)
     except Exception as error:
-        raise Untestable(f"it refuses a second derivative: {first_line(error)}") from error
+        raise Untestable(f"it refuses a second derivative, as it may: {first_line(error)}") from error
     shift = torch.zeros_like(case.input)
     shift[0, 0] = step
     up, down = (gradient(loss, case.input + sign * shift, case.target) for sign in (1, -1))
@@ -110,9 +110,24 @@ def is_right_at_every_size(loss, cases):
     for n, c in sizes:
         if _off(loss, n, c):
             at = (lambda size, c=c: (size, c)) if n > 3 else (lambda size, n=n: (n, size))
-            small = _smallest(lambda size, at=at: _off(loss, *at(size)), 3, max(n, c))
+            small = smallest(lambda size, at=at: _off(loss, *at(size)), 3, max(n, c))
             example, got = _off(loss, *at(small))
+            what = "rows" if n > 3 else "classes"
+            example += _where_else(lambda size, at=at: _off(loss, *at(size)), small, what)
             raise Violation(example, (*got, small), "wrong" if small <= max(EVERYDAY) else "fragile")
+
+
+def _where_else(fails, small, what):
+    """At which sizes beside ``small``, where it fails, it is right and where it fails as well, in words."""
+    block = small - 1
+    right, wrong = [block], [small]
+    half = small // 2
+    for size in (small + 1, 2 * block, 2 * block + half, 3 * block, 3 * block + half):
+        if size < 4200:  # more would take long
+            (wrong if fails(size) else right).append(size)
+    found = {word: ", ".join(map(str, sizes)) for word, sizes in (("right", right), ("wrong", wrong))}
+    multiples = f", at multiples of {block}," if len(right) == 3 and right[1] == 2 * block else ""
+    return f". Right at smaller sizes and{multiples} at {found['right']} {what}, wrong at {found['wrong']}"
 
 
 def _makes_tables(loss, c=1000):
@@ -154,21 +169,20 @@ def _off(loss, n, c):
     except Exception as error:
         return raised(error, f"{where}: ").example, (type(error).__name__,)
     if not torch.allclose(got, expected.detach().to(got.dtype), rtol=1e-3, atol=1e-5):
-        return f"{where}: got {numbers(got)}, expected {numbers(expected.detach())}", tuple(got.flatten().tolist())
+        example = f"{where}: the value is wrong, got {numbers(got)}, expected {numbers(expected.detach())}"
+        return example, tuple(got.flatten().tolist())
     off = ((slope - right).abs() * n > 1e-3).any(1)
     if off.any():
         row = int(off.nonzero()[0, 0])
-        setting = f"{where}: the gradient of row {row} is wrong by {numbers(((slope - right)[row].abs() * n).max())}"
-        return f"{setting} (times {n})", (float(row),)
+        which = "the last row" if row == n - 1 else f"row {row} (the first is 0)"
+        near = 1e-6 if got.dtype == torch.float64 else 1e-5 * n
+        value = "value is right, the" if (got - expected).abs() * n < near else "value is wrong, and the"
+        setting = f"{where}: the {value} gradient of {which} is wrong; {n} times this gradient"
+        k = ((slope - right)[row].abs()).argmax()
+        logit = f" for logit {k}" * (c > 4)
+        ours, theirs = (numbers(n * (g[row, k] if c > 4 else g[row]).detach(), 4) for g in (slope, right))
+        return f"{setting}{logit} is {ours}, expected {theirs}", (float(row),)
     return None
-
-
-def _smallest(fails, good, bad):
-    """By halving, a size at which it fails while it holds one below."""
-    while bad - good > 1:
-        middle = (good + bad) // 2
-        good, bad = (good, middle) if fails(middle) else (middle, bad)
-    return bad
 
 
 @a_property("Transposed and expanded logits are worth the same as contiguous ones.", "use")
