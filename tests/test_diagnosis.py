@@ -71,7 +71,7 @@ def test_an_unknown_fault_is_caught_and_called_unknown():
     assert diagnosis.suspects == []
     assert "gamma_zero_is_cross_entropy" in diagnosis.unexplained
     assert diagnosis.nearest is None  # no digit of it is any bug's
-    assert "None of the known bugs" in str(diagnosis)
+    assert "traced to none of the known bugs" in str(diagnosis)
 
 
 def test_two_bugs_are_both_named():

@@ -4,11 +4,11 @@ import re
 
 from ..bugs import CATALOGUE
 
-__all__ = ["LEVEL_WORDS", "MENDS", "OF_THE_FORMULA", "bites", "mend", "named", "to_the_focal_loss"]
+__all__ = ["BITES", "LEVEL_WORDS", "MENDS", "OF_THE_FORMULA", "bites", "mend", "named", "to_the_focal_loss"]
 
 LEVEL_WORDS = {
     "wrong": "in ordinary use the value or the gradient is not the focal loss's",
-    "fragile": "right in ordinary use, breaks at an extreme, a dtype, a size or a mode",
+    "fragile": "right for small, ordinary batches, and breaks at an extreme, a dtype, a size or a mode",
     "manners": "it works, and is rude to its caller",
 }
 ROWS = 'ce = F.cross_entropy(input, target, reduction="none")'
@@ -57,7 +57,10 @@ MENDS = {  # property -> how to mend it where no cause is known; the others: FOR
 }
 BITES = {  # property -> what it takes to see it, to follow "It bites with"
     "none_has_the_targets_shape": "logits (N, 1) beside targets (N,)",
-    "alpha_scales_its_class": "weights of your own",
+    "sum_is_n_times_the_mean": "reduction='sum'",
+    "ignored_rows_are_dropped": "ignored targets",
+    "alpha_scales_its_class": "class weights of your own",
+    "each_row_has_its_own_scale": "a mask or weights over the losses of reduction='none'",
     "weights_follow_the_module": "a GPU, and in saved models, which lack the weights",
     "image_equals_its_rows": "label maps (N, C, H, W)",
     "gradient_has_the_closed_form": "two equal logits in a row, as an untrained last layer gives",
@@ -117,6 +120,6 @@ def to_the_focal_loss(relative):
 def named(text, names):
     """A text with code in it, its arguments named as the loss names them."""
     for ours, theirs in names.items():
-        code = rf"\b{ours}\b(?=[\].,)*:;]|\[| \*\*| = )" if ours in ("input", "target") else rf"\b{ours}\b(?! of )"
+        code = rf"\b{ours}\b(?=[\].,)*:;]|\[| \*\*| [!=]?= )" if ours in ("input", "target") else rf"\b{ours}\b(?! of )"
         text = re.sub(code, theirs, text) if ours != theirs else text
     return text

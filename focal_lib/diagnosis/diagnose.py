@@ -17,7 +17,7 @@ from .._checks import check_choice
 from ..bugs import CATALOGUE
 from .adapter import Adapter, Stopped, Untestable, parameters_of
 from .cases import Violation, make_cases, numbers
-from .forms import PLAIN, TABLE
+from .forms import PLAIN, TABLE, column, logit
 from .mistakes import mistake_in_the_arguments, mistake_of
 from .properties import LEVELS, PROPERTIES, check
 from .properties.extremes import right_every_day
@@ -86,7 +86,7 @@ def diagnose(loss, *, gamma=None, seed=0, dtype=torch.float64, device=None):
         reading=_reading(adapter),
         names=_names_of(adapter),
         everyday=_apart(right_every_day, adapter) if {*levels.values()} - {"manners"} == {"fragile"} else None,
-        left=_left(adapter, name),
+        left=_left(adapter, name, relative),
         untested=untested,
         stopped=_no_verdict(loss, name, adapter, levels, suspects, untested),
     )
@@ -139,7 +139,7 @@ def _of_objective(name, words, relative, mistake):
         "levels": dict.fromkeys(broken, "wrong"),
         "conventions": [f"It is {words}."],
     }
-    why = "it returns no loss; its Hessian is looked at once its gradient is right"
+    why = "it returns no loss; its Hessian is looked at once its gradient is right (p * (1 - p) is a safe one)"
     untested = {other: why for other in PROPERTIES if other != GRADIENT}
     return Diagnosis(name, **found, mistake=[*mistake, [GRADIENT]] if mistake else [], untested=untested)
 
@@ -289,11 +289,13 @@ def _reading(adapter):
 
 def _names_of(adapter):
     """What the loss calls alpha, gamma, logits and targets."""
-    names = {ours: adapter.names[ours] for ours in ("alpha", "gamma") if ours in adapter.names}
+    names = {n: adapter.names[n] for n in ("alpha", "gamma", "ignore_index") if n in adapter.names}
+    if adapter.form.input in (logit, column):
+        names |= dict.fromkeys(("F.cross_entropy", "cross-entropy"), "F.binary_cross_entropy_with_logits")
     return names | adapter.pair_called
 
 
-def _left(adapter, name):
+def _left(adapter, name, relative):
     """The arguments that stayed at their defaults, in words; of numbers, whether they matter."""
     found = []
     for argument, value in adapter.left.items():
@@ -303,7 +305,8 @@ def _left(adapter, name):
                 nothing = _apart(adapter.has_no_effect, argument)
                 told += " (another value changed nothing)" if nothing else " (another value changes the loss)"
         found.append(f"{argument} = {told}")
-    other = {name: 2 * v for name, v in adapter.left.items() if type(v) in (int, float) and v}
+    other = {n: 2.0 * v for n, v in adapter.left.items() if type(v) in (int, float) and v}
+    other |= {n: 0.0 for n in other if f"{adapter.left[n]:g}" in (relative or "").split()}  # what makes it another loss
     if other and name.isidentifier() and isinstance(adapter.loss, type | types.FunctionType):
         values = ", ".join(f"{argument}={value:.4g}" for argument, value in other.items())
         call = f"{name}({values})" if isinstance(adapter.loss, type) else f"functools.partial({name}, {values})"

@@ -85,10 +85,11 @@ def _line(loss, name):
     at_build = {p.name: p.default is p.empty for p in parameters_of(loss)} if is_class else {}
     target = next((n for n in asked if n in TARGET_NAMES), asked[1] if len(asked) > 1 else None)
     input = next((n for n in asked if n in INPUT_NAMES), next((n for n in asked if n != target), None))
-    known = {input: "input", target: "target"}
+    known = {}
     for ours, code in (("gamma", "gamma"), ("alpha", "alpha"), ("classes", "input.shape[1]")):
         known |= dict.fromkeys(NAMES[ours], code)
     known |= {n: repr(value) for n, value in REQUIRED.items() if not isinstance(value, str)}
+    known |= {input: "input", target: "target"}
     unknown = [n for n in [*(n for n, asks in at_build.items() if asks), *asked] if n not in known]
     build = [n for n, asks in at_build.items() if asks or known.get(n) in ("gamma", "alpha")]
 
@@ -110,6 +111,8 @@ def _line(loss, name):
     if "<" not in getattr(loss, "__qualname__", "<") and loss.__module__ != "__main__":
         imports += f"from {loss.__module__} import {name}; "
     rest = f", with your own {' and '.join(unknown)} in place of {guess or 'input'}" if unknown else ""
+    if guess == "lambda x: x":  # what makes logits
+        rest = f", where {guess} stands for {' and '.join(unknown)}, because input is logits already"
     return f"An adapter says how to call it: {imports}print(diagnose(lambda input, target{given}: {line})){rest}"
 
 
@@ -247,7 +250,8 @@ def gradient_of_objective(loss, call, gamma=None):
             held = [((1 - p_t) ** power * (p - hot)).detach() for power in gammas if power]
             if any(_in_proportion(got, gradient, classes) is not None for gradient in held):
                 what = "Its gradient leaves out that (1 - p_t) ** gamma changes too"
-                fix = "k = (1 - p_t) ** gamma - gamma * p_t * (1 - p_t) ** (gamma - 1) * np.log(p_t); k * (p - onehot)."
+                fix = "k = (1 - p_t) ** gamma - gamma * p_t * (1 - p_t) ** (gamma - 1) * np.log(p_t), "
+                fix += "with p_t of shape (N, 1); the gradient is k * (p - onehot), not divided by N."
             if torch.allclose(got, by_p, rtol=1e-3):
                 what, fix = (
                     "Its gradient is by the probability, not by the scores",

@@ -4,7 +4,7 @@ import html
 from dataclasses import dataclass, field
 
 from ..bugs import CATALOGUE
-from .advice import LEVEL_WORDS, MENDS, OF_THE_FORMULA, bites, mend, named, to_the_focal_loss
+from .advice import BITES, LEVEL_WORDS, MENDS, OF_THE_FORMULA, bites, mend, named, to_the_focal_loss
 from .properties import LEVELS, PROPERTIES
 
 __all__ = ["Diagnosis"]
@@ -133,14 +133,23 @@ class Diagnosis:
     @property
     def next(self):
         """Sentences to follow the headline: what to do about another loss, when a fragile one bites."""
-        if self.relative and not self.stopped:
-            change = named(to_the_focal_loss(self.relative), self.names)
-            right = "If you want that loss, keep it: its numbers are right as that."
-            return [right, f"For the paper's focal loss, {change}"]
-        if self.verdict != "fragile":
+        if self.stopped:
             return []
-        when = bites({name: text for name, text in self.violations.items() if self.levels[name] == "fragile"})
-        return [*([self.everyday] if self.everyday else []), *([f"It bites with {when}."] if when else [])]
+        if self.relative:
+            change = named(to_the_focal_loss(self.relative), self.names)
+            beside = [name for name in self.unexplained if not self._of_another(name)]
+            beside += [n for names in self.explained.values() for n in names if self.levels[n] != "wrong"]
+            when = bites({name: self.violations[name] for name in beside})
+            rest = f"Beside that, it bites with {when}." if when else "Beside that, see below." * bool(beside)
+            right = "If you want that loss, keep it: its numbers are right as that."
+            return [right, f"For the paper's focal loss, {change}", rest or "Nothing else that was tested is broken."]
+        worst = {name: self.violations[name] for name in self._serious}
+        when = bites(worst)
+        if self.verdict == "fragile":
+            return [*([self.everyday] if self.everyday else []), *([f"It bites with {when}."] if when else [])]
+        if self.verdict == "faulty" and not {*worst} - {*BITES}:
+            return [f"It bites with {when}. Without, its numbers are the focal loss's."]
+        return []
 
     def _mend(self, name):
         return named(mend(name), self.names)
@@ -193,20 +202,21 @@ class Diagnosis:
         return bool(opens) and self._serious[0] in self.unexplained
 
     def _untraced(self):
-        """What no suspect explains, as one more cause."""
-        for name in self.unexplained[:1]:
-            lines, number = self._shown(name), len(self.unexplained)
-            if self.nearest:
+        """What no suspect explains, by what mends it: the worst first, and of manners only where there is no more."""
+        groups = {}
+        for name in self.unexplained:
+            groups.setdefault(self._mend(name), []).append(name)
+        for number, (fix, names) in enumerate(groups.items()):
+            if number and self.levels[names[0]] == "manners":
+                continue
+            lines, many = self._shown(names[0]), len(names) > 1
+            if self.nearest and not number:
                 lines.append(f"Some numbers are those of: {CATALOGUE[self.nearest].title} ({self.nearest}).")
-            more = "" if self._untraced_first else "more "
-            what = f"{number} {more}broken promise{'s' * (number > 1)}, traced to no known bug"
-            if name == "is_right_at_every_size":
-                what = "Wrong from a size on"
-            elif not self._untraced_first:
-                lines.append(f"{'These' if number > 1 else 'This'} may vanish with the fix: mend it and run again.")
-            elif number > 1:
-                lines.append("All of them may have one cause: mend what this example shows and run again.")
-            yield what, lines, self._mend(name)
+            if names[0] not in MENDS and (many or not self._untraced_first):
+                cause = "have one cause" if self._untraced_first else "vanish with the fix above"
+                lines.append(f"{f'All {len(names)}' if many else 'This'} may {cause}: mend it and run again.")
+            what = f"{len(names)} broken promise{'s' * many}, traced to none of the known bugs"
+            yield "Wrong from a size on" if names[0] == "is_right_at_every_size" else what, lines, fix
 
     def _broken(self):
         """(heading, [(name, statement, example)]) of all violations, under what explains them."""
@@ -219,7 +229,7 @@ class Diagnosis:
         groups.append(("Of the focal loss's promises, this other loss breaks, as it must:", follows))
         groups.insert(
             0 if self._untraced_first else len(groups),
-            (f"Promises broken{' beside that' if self.relative else ', traced to no known bug'}:", rest),
+            (f"Promises broken{' beside that' if self.relative else ', traced to none of the known bugs'}:", rest),
         )
         for heading, names in groups:
             if names:

@@ -101,5 +101,5 @@ def right_every_day(loss):
     for sign, side in ((-1, "behind"), (1, "ahead")):
         if wrong(sign * 100):
             gap = smallest(lambda gap, sign=sign: wrong(sign * gap), 0, 100)
-            return f"{where} it is wrong too, once the target's logit is {gap} {side}: {wrong(sign * gap)}."
+            return f"{where} it is wrong once the target's logit is {gap} or more {side}: {wrong(sign * gap)}."
     return f"{where}, in small batches, it is right whatever the logits are: tried up to 100 apart."

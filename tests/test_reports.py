@@ -1,0 +1,168 @@
+"""What a report says one should do next: it can be pasted, it is true, and text, page and JSON say the same."""
+
+import html
+import importlib.util
+import json
+import re
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from focal_lib import diagnose, focal_loss
+from focal_lib.bugs import CATALOGUE
+from focal_lib.diagnosis.advice import BITES, MENDS, named
+from focal_lib.diagnosis.properties import PROPERTIES
+
+ASKING = """
+import torch
+
+from focal_lib import focal_loss
+
+
+class TwoParts(torch.nn.Module):
+    def __init__(self, gamma=2.0):
+        super().__init__()
+        self.gamma = gamma
+
+    def forward(self, features, head, labels):
+        return focal_loss(head(features), labels, gamma=self.gamma)
+
+
+class Asking(torch.nn.Module):
+    def __init__(self, num_classes, temperature_of_the_room):
+        super().__init__()
+
+    def forward(self, boxes, y_true, y_pred, where):
+        return focal_loss(where(y_pred), y_true)
+"""
+
+
+@pytest.fixture
+def asking(tmp_path, monkeypatch):
+    """The module of losses that ask for more than logits and targets."""
+    path = tmp_path / "my_losses.py"
+    path.write_text(ASKING)
+    spec = importlib.util.spec_from_file_location("my_losses", path)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "my_losses", module)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["TwoParts", "Asking"])
+def test_the_line_for_what_could_not_be_called_runs_when_it_is_pasted(asking, name, capsys):
+    said = diagnose(getattr(asking, name)).headline
+    line = re.search(r"from focal_lib import diagnose; .*\)\)", said).group()
+    exec(line if "import torch" not in said else f"import torch; {line}", {})
+    assert ": right" in capsys.readouterr().out, said
+
+
+def clamped(y_pred, y_true, gamma=2.0):
+    p_t = y_pred.softmax(1).gather(1, y_true[:, None])[:, 0].clamp_min(1e-7)
+    return ((1 - p_t) ** gamma * -p_t.log()).mean()
+
+
+def nan_below_one(scores, labels, gamma=2.0):
+    ce = F.cross_entropy(scores, labels, reduction="none")
+    return ((1 - torch.exp(-ce)) ** gamma * ce).mean()
+
+
+def test_a_fragile_loss_is_told_when_it_bites():
+    text = str(diagnose(clamped))
+    assert "once the target's logit is 17 or more behind: the gradient is [[0, 0]], expected [[1, -1]]." in text
+    text = str(diagnose(nan_below_one))
+    assert "With float32 and gamma = 2, in small batches, it is right whatever the logits are" in text
+    assert "It bites with gamma below 1" in text and "where ce is -log p_t" in text
+
+
+def test_a_faulty_loss_is_told_who_is_safe():
+    diagnosis = diagnose(CATALOGUE["first_rows_upstream"].loss)
+    safe = "Without, its numbers are the focal loss's."
+    assert diagnosis.next == [f"It bites with a mask or weights over the losses of reduction='none'. {safe}"]
+    assert diagnose(CATALOGUE["mean_before_pt"].loss).next == []
+
+
+def blocks(input, target, gamma=2.0):
+    rows = len(input) // 512 * 512 if len(input) > 512 else len(input)
+    return focal_loss(input[:rows], target[:rows], gamma=gamma) * rows / len(input)
+
+
+def cut(input, target, gamma=2.0):
+    return focal_loss(input[:100], target[:100], gamma=gamma)
+
+
+def test_sizes_are_told():
+    told = diagnose(blocks).violations["is_right_at_every_size"]
+    assert "513 rows of 3 classes" in told and "value is off by" in told
+    assert "at multiples of 512, at 512, 1024, 1536 rows, wrong at 513, 514, 1280, 1792" in told
+    told = diagnose(cut).violations["is_right_at_every_size"]
+    assert "Right at smaller sizes and at 100 rows, wrong at 101, 102, 200, 250, 300, 350" in told
+
+
+def smooth(logits, labels, gamma=2.0, label_smoothing=0.1):
+    y = F.one_hot(labels, logits.shape[1]) * (1 - label_smoothing) + label_smoothing / logits.shape[1]
+    log_p = logits.log_softmax(1)
+    return -(y * (1 - log_p.exp()) ** gamma * log_p).sum(1).mean()
+
+
+def test_another_loss_is_told_how_to_keep_or_change_it():
+    diagnosis = diagnose(smooth)
+    assert diagnosis.next == [
+        "If you want that loss, keep it: its numbers are right as that.",
+        "For the paper's focal loss, set its smoothing to 0.",
+        "Beside that, it bites with gamma below 1, and an example so certain that p_t rounds to 1 (from 17 logits "
+        "ahead in float32).",
+    ]
+    assert "diagnose(functools.partial(smooth, label_smoothing=0))" in diagnosis.left[-1]
+    beside = str(diagnosis).split("Promises broken beside that:")[1]
+    assert "is_finite_for_small_gamma" in beside and "Mend: Write -torch.expm1(" in beside
+
+
+def half_of_one_logit(logits, labels, gamma=2.0):
+    ce = F.binary_cross_entropy_with_logits(logits, labels.float())
+    return 0.5 * (1 - torch.exp(-ce)) ** gamma * ce
+
+
+def test_a_form_and_a_factor_stand_at_the_first_example():
+    diagnosis = diagnose(half_of_one_logit)
+    lines = diagnosis.causes()[0][1]
+    assert lines[1] == (
+        "In the examples, of logits [[1, 3]] and target [1] it is handed [2] and [1]; its results are divided by the "
+        "factor 0.5."
+    )
+    assert "F.binary_cross_entropy_with_logits with reduction" in diagnosis.causes()[0][2]
+    assert "takes_any_gamma" in diagnosis.explained["mean_before_pt"]  # compared on two classes
+
+
+@pytest.mark.parametrize("loss", [clamped, smooth, blocks, half_of_one_logit, CATALOGUE["mean_before_pt"].loss])
+def test_text_page_and_json_say_the_same(loss):
+    diagnosis = diagnose(loss)
+    page, plain = diagnosis._repr_html_(), json.dumps(diagnosis.as_dict(), ensure_ascii=False)
+    for line in str(diagnosis).splitlines():
+        said = line.strip().removeprefix("→ ").removeprefix("Fix: ")
+        if line.startswith("✗"):
+            said = said.split(": ", 1)[1]
+        if said and not said.startswith(
+            ("Promises broken", "Of the focal", "(", "Not tested", "Left at", "Not a fault")
+        ):
+            assert html.escape(said) in page, said
+            if not line.startswith("✗") and ". Mend: " not in said:
+                assert json.dumps(said, ensure_ascii=False)[1:-1] in plain, said
+
+
+def test_fixes_can_be_pasted():
+    for text in [*(bug.fix for bug in CATALOGUE.values()), *MENDS.values()]:
+        assert "..." not in text, text
+        assert not re.search(r"(?<!\.)\btiny\b", text), text
+
+
+def test_advice_is_about_properties():
+    assert {*MENDS, *BITES} <= {*PROPERTIES}
+
+
+def test_advice_speaks_in_the_names_of_the_loss():
+    names = {"alpha": "weight", "input": "x", "target": "y"}
+    text = "target = target.where(kept, 0); alpha[target] of F.log_softmax(input, 1), by its target's index."
+    assert named(text, names) == "y = y.where(kept, 0); weight[y] of F.log_softmax(x, 1), by its target's index."
