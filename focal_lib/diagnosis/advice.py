@@ -120,6 +120,6 @@ def to_the_focal_loss(relative):
 def named(text, names):
     """A text with code in it, its arguments named as the loss names them."""
     for ours, theirs in names.items():
-        code = rf"\b{ours}\b(?=[\].,)*:;]|\[| \*\*| [!=]?= )" if ours in ("input", "target") else rf"\b{ours}\b(?! of )"
+        code = rf"\b{ours}\b(?=[\].,)*:;]|\[| [-+*!=]+ )" if ours in ("input", "target") else rf"\b{ours}\b(?! of )"
         text = re.sub(code, theirs, text) if ours != theirs else text
     return text

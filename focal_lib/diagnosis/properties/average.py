@@ -125,7 +125,7 @@ def alpha_scales_its_class(loss, cases):
                 raise raised(error, f"{case}{with_weights(case.alpha)}: ", _idle(loss)) from error
             how = "" if reduction == "mean" else f"reduction {reduction}, "
             setting = f"{case}: {how}the summed loss after weights {numbers(case.alpha)} became {numbers(doubled)}"
-            why = f"by its own numbers: {numbers(before)} before, plus {numbers(added)} of class {k}"
+            why = f"{numbers(before)} before, plus {numbers(added)} of class {k}"
             try:
                 expect(loss, after, before + added, setting, why)
             except Violation as violation:
