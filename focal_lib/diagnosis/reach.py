@@ -1,5 +1,6 @@
 """Losses that are no torch function of logits and targets: boosters' objectives, other frameworks, training steps."""
 
+import contextlib
 import copy
 import itertools
 import types
