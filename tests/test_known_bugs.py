@@ -51,7 +51,7 @@ def test_what_is_not_known_is_worked_out(tmp_path, monkeypatch):
     assert suspects._bug_result(id, "none such", 0, torch.float64) is None and asked == []
     suspects._bug_result(id, name, 0, torch.float32)
     suspects._bug_result(id, name, 7, torch.float64)
-    assert [given[2:] for given in asked] == [(0, torch.float32), (7, torch.float64)]
+    assert [given[2:] for given in asked] == [(0, torch.float32, None), (7, torch.float64, None)]
 
 
 def test_without_it_a_page_works_all_out(tmp_path, monkeypatch):

@@ -100,6 +100,9 @@ def right_every_day(loss):
     where = f"With float32 and gamma = {loss.gammas[0]:g}"
     for sign, side in ((-1, "behind"), (1, "ahead")):
         if wrong(sign * 100):
-            gap = smallest(lambda gap, sign=sign: wrong(sign * gap), 0, 100)
-            return f"{where} it is wrong once the target's logit is {gap} or more {side}: {wrong(sign * gap)}."
+            # In steps of 5: at which unit it rounds away differs from one machine to the next.
+            gap = 5 * smallest(lambda fives, sign=sign: wrong(sign * 5 * fives), 0, 20)
+            return (
+                f"{where} it is right with the target's logit {gap - 5} {side}, wrong with {gap}: {wrong(sign * gap)}."
+            )
     return f"{where}, in small batches, it is right whatever the logits are: tried up to 100 apart."
