@@ -78,7 +78,8 @@ class Adapter(Probing):
         called = [p.name for p in pair][:: -1 if self.target_first else 1]
         self.pair_called = dict(zip(("input", "target"), called, strict=False))
         self.build_names = {p.name for p in at_build}
-        self.of_settings = not self.builds and bool(at_call) and settings >= {p.name for p in at_call}
+        placed = bool(at_call) and all(p.kind is p.POSITIONAL_OR_KEYWORD for p in at_call)
+        self.of_settings = placed and not self.builds and settings >= {p.name for p in at_call}
         rest = [p for p in at_call if p not in pair]
         known = [p for p in rest + at_build if p.name not in self.filled and p.kind not in (2, 4)]  # no *args
         self.parameters = {p.name: p for p in known}
