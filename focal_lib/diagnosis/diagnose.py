@@ -116,7 +116,10 @@ def _names(adapter, violations, levels, suspects, gamma):
         relative = f"{relative}; its alpha scales both answers, and is 1 by default"
     elif known.issuperset(wrong):
         relative = None  # known mistakes give the very same numbers
-    if not mistake and (found := mistake_in_the_arguments(adapter, {*violations} - known)):
+    open = {*violations} - known
+    if not relative and "gives_the_golden_numbers" in open:
+        open.discard("sum_is_n_times_the_mean")  # an idle argument is not what is wrong first
+    if not mistake and (found := mistake_in_the_arguments(adapter, open)):
         *mistake, names = found
         follows = [name for name in names if name in violations and name not in known]
         mistake = mistake if len(mistake) > 2 else [*mistake, violations[follows[0]].example]

@@ -132,7 +132,7 @@ class Diagnosis:
 
     @property
     def next(self):
-        """Sentences to follow the headline: what to do about another loss, when a fragile one bites."""
+        """What to do about another loss, and when a fragile one bites, in sentences to follow the headline."""
         if self.stopped:
             return []
         if self.relative:
