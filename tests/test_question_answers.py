@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from questions import questions_of
 
 from focal_lib import diagnose, focal_loss
+from focal_lib.bugs import CATALOGUE
 from focal_lib.lab import detection, stored_rivals, stored_runs
 from focal_lib.lab.calibration import taught, temperature
 from focal_lib.lab.curves import curve
@@ -156,6 +157,28 @@ def test_the_truth_is_not_where_the_expected_focal_loss_is_lowest():
 
 # Sections without a question of their own, each with the reason.
 NOT_ASKED = {
+    "01": {"The data": "sets the scene", "Predict": "is a question"},
+    "02": {
+        "One example": "asks three; they are answered under the two reveals",
+        "The curve": "is for moving",
+        "Reveal: the loss": "the first of the three answers",
+    },
+    "03": {"Three bets": "are questions", "The first source's questions": "are questions, with their answers"},
+    "04": {"The row of checks": "what the chapter watches"},
+    "05": {
+        "The experiment": "sets the scene",
+        "Predict": "is a question",
+        "Train one yourself": "is for trying",
+    },
+    "06": {
+        "How to look at an exhibit": "tells how",
+        "The wall": "is for looking",
+        "Which of these trainings went wrong?": "is a question",
+        "Last room: looks guilty, is innocent": "whether one is, chapter 08 asks",
+        "Exit: which check finds what?": "is a question",
+        "And accuracy?": "why one run tells little, chapter 05 asks",
+        "Which bug made this picture?": "is a question",
+    },
     "07": {
         "Keep it right": "a line to copy",
         "What a diagnosis cannot do": "a list of limits",
@@ -185,7 +208,7 @@ def silent(path):
     return [heading for heading, does in asks.items() if not does and heading not in {*excused, "Keep"}]
 
 
-@pytest.mark.parametrize("path", [p for p in CHAPTERS if p.stem[:2] >= "07"], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_each_section_that_teaches_asks(path):
     assert silent(path) == []
 
@@ -196,3 +219,20 @@ def test_a_section_without_its_question_is_found(tmp_path):
     notebook["cells"] = [cell for cell in notebook["cells"] if cell["id"] != "q-taught"]
     copy.write_text(json.dumps(notebook), "utf-8")
     assert silent(copy) == ["What is taught"] and len(questions_of(copy)) == 2
+
+
+def test_a_star_for_two_is_gamma_one_and_a_factor():
+    """What q-star says, of the catalogue's loss."""
+    input, target = torch.randn(8, 3, dtype=torch.float64), torch.arange(8) % 3
+    got = CATALOGUE["product_instead_of_power"].loss(input, target, gamma=2.0)
+    assert torch.allclose(got, 2 * focal_loss(input, target, gamma=1.0))
+
+
+def test_weights_of_one_hide_most_of_their_room():
+    """What q-all-ones says: with every weight 1 the values are right."""
+    input, target = torch.randn(8, 3, dtype=torch.float64), torch.arange(8) % 3
+    right = focal_loss(input, target)
+    room = [bug for bug in CATALOGUE.values() if bug.room == "weights"]
+    hidden = [bug.id for bug in room if torch.allclose(bug.build(alpha=torch.ones(3).double())(input, target), right)]
+    assert 2 * len(hidden) > len(room)
+    assert {"weight_inside_cross_entropy", "alpha_applied_twice"} & set(hidden)
