@@ -225,7 +225,7 @@ def fails_alone(fix):
 
 def reads_alpha_as_binary(fix):
     """alpha for class 1 and 1 - alpha for class 0, where every class has a weight of its own."""
-    if not (fix.broken and fix.kind.both_means and "alpha" in names_of(fix.loss)):
+    if not (fix.kind.both_means and "alpha" in names_of(fix.loss)):
         return None
     case = {"logits": torch.tensor([[0.5, 1.0], [1.0, 0.0]]), "labels": torch.tensor([0, 1]), "gamma": 2.0}
     one = outcome_of(buildable(fix.loss), case | {"alpha": 0.25, "reduction": "none"})

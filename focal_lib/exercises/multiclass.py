@@ -65,6 +65,7 @@ class Multiclass:
             n = draw.randint((n + 1) // 2, n)
             dtype = (torch.float64, torch.float32)[number % 2]
             spread = [draw.choice((1, 3, 3, widest)) for _ in range(n * math.prod(rest))]
+            spread[-1] = widest  # or one batch in a few dozen would have no tails
             limit = max(100.0, 3.0 * widest)
             rows = [[max(-limit, min(limit, draw.gauss(0, s))) for _ in range(c)] for s in spread]
             labels = torch.tensor([draw.randrange(c) for _ in rows])
