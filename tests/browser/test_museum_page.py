@@ -71,6 +71,7 @@ def test_which_bug_leads_to_the_exhibit(open_page):
     assert link.get_attribute("aria-label").removeprefix("See the exhibit: ") in suspect.text_content()
     link.focus()
     opened.page.keyboard.press("Enter")
+    opened.page.wait_for_function("!location.hash.includes('=')")  # the view's own state stood there
     id = opened.run("return location.hash").removeprefix("#")
     assert CATALOGUE[id].title in suspect.text_content()
     assert opened.page.locator(f"h3:text-is('{CATALOGUE[id].title}')").first.is_visible()
