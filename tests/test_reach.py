@@ -389,7 +389,9 @@ def makes_one(gamma=2.0):
 
 @pytest.mark.parametrize("loss", [of_a_dataset, makes_one])
 def test_an_objective_that_forgets_a_term_is_told_so(loss):
-    assert "faulty. Its gradient leaves out that (1 - p_t) ** gamma changes too" in diagnose(loss).headline
+    diagnosis = diagnose(loss)
+    assert "faulty. Its gradient leaves out that (1 - p_t) ** gamma changes too" in diagnosis.headline
+    assert "It bites with" not in str(diagnosis)  # it is wrong for any logits
 
 
 def sigmoids_of_four(y_true, y_pred):

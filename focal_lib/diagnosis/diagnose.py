@@ -23,14 +23,13 @@ from .properties import LEVELS, PROPERTIES, check
 from .properties.extremes import right_every_day
 from .reach import IN_NUMPY, gradient_of_objective, hint, step_of
 from .relatives import relative_of
-from .report import Diagnosis
+from .report import GRADIENT, Diagnosis
 from .settings import hushed, kept
 from .suspects import Suspects
 
 __all__ = ["assert_focal_loss", "diagnose"]
 
 
-GRADIENT = "gradient_has_the_closed_form"
 CORE = ("gives_the_golden_numbers", "gradient_is_the_slope")  # untested, nothing can be said of a loss
 SIGMOID = ("one_against_all", "one_against_all_averaged")  # wrong for one of C classes, right for many labels
 

@@ -9,6 +9,9 @@ from .properties import LEVELS, PROPERTIES
 
 __all__ = ["Diagnosis"]
 
+GRADIENT = "gradient_has_the_closed_form"
+FAR_APART = ("is_finite_at_extreme_logits", "gradient_is_full_when_wrong_by_100")
+
 
 @dataclass(frozen=True, repr=False)
 class Diagnosis:
@@ -139,17 +142,23 @@ class Diagnosis:
             change = named(to_the_focal_loss(self.relative), self.names)
             beside = [name for name in self.unexplained if not self._of_another(name)]
             beside += [n for names in self.explained.values() for n in names if self.levels[n] != "wrong"]
-            when = bites({name: self.violations[name] for name in beside})
+            when = self._bites(beside)
             rest = f"Beside that, it bites with {when}." if when else "Beside that, see below." * bool(beside)
             right = "If you want that loss, keep it: its numbers are right as that."
             return [right, f"For the paper's focal loss, {change}", rest or "Nothing else that was tested is broken."]
-        worst = {name: self.violations[name] for name in self._serious}
-        when = bites(worst)
+        worst = list(self._serious)
         if self.verdict == "fragile":
+            told = FAR_APART if "wrong with" in (self.everyday or "") else ()  # it says from where on
+            when = self._bites(name for name in worst if name not in told)
             return [*([self.everyday] if self.everyday else []), *([f"It bites with {when}."] if when else [])]
-        if self.verdict == "faulty" and not {*worst} - {*BITES}:
-            return [f"It bites with {when}. Without, its numbers are the focal loss's."]
+        if self.verdict == "faulty" and not {*worst} - {*BITES} and self.levels.get(GRADIENT) != "wrong":
+            return [f"It bites with {self._bites(worst)}. Without, its numbers are the focal loss's."]
         return []
+
+    def _bites(self, names):
+        """When these bite, in words. A gradient that is wrong everywhere bites always, and has none."""
+        everywhere = GRADIENT if self.levels.get(GRADIENT) == "wrong" else None
+        return bites({name: self.violations[name] for name in names if name != everywhere})
 
     def _mend(self, name):
         return named(mend(name), self.names)
