@@ -87,6 +87,10 @@ def weights(loss, case):
     return case.alpha if loss.takes_weights else None
 
 
+def sides_of(alpha):
+    return "" if alpha is None else f", {alpha:g} for yes and {1 - alpha:g} for no"
+
+
 def with_weights(alpha):
     return "" if alpha is None else f", weights {numbers(alpha)}"
 

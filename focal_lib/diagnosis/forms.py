@@ -86,12 +86,12 @@ def _yes_column(t, x):
     return _yes(t, x)[:, None]
 
 
-_softmax, _log_softmax = partial(F.softmax, dim=1), partial(F.log_softmax, dim=1)
+softmax, _log_softmax = partial(F.softmax, dim=1), partial(F.log_softmax, dim=1)
 PLAIN = Form("")
 ONE_HOT = Form("one-hot targets", target=one_hot)
 MAPS = Form("label maps (N, C, H, W) only", lambda x: x[:, :, None, None], lambda t, x: t[:, None, None])
 MAPS_LAST = Form("label maps (N, H, W, C) only", lambda x: x[:, None, None], lambda t, x: t[:, None, None])
-TABLE = Form("probabilities and one-hot targets", _softmax, one_hot)
+TABLE = Form("probabilities and one-hot targets", softmax, one_hot)
 ONE_LOGIT = Form("one logit (N,) for two classes", logit, _yes, 2)
 COLUMN = Form("one logit (N, 1) for two classes, targets (N,)", column, _yes, 2)
 BALANCED = Form("two classes: of more, its alpha weights class 1 against all others", classes=2)
@@ -99,7 +99,7 @@ FORMS = (  # the usual ones first
     PLAIN,
     ONE_HOT,
     Form("log-probabilities", _log_softmax),
-    Form("probabilities", _softmax),
+    Form("probabilities", softmax),
     TABLE,
     Form("log-probabilities and one-hot targets", _log_softmax, one_hot),
     ONE_LOGIT,

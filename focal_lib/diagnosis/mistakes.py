@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from ..bugs import CATALOGUE
 from .cases import numbers, rows_of
-from .forms import logit
+from .forms import logit, softmax
 from .neighbours import mixes_rows, softmax_over_the_batch, weights_from_the_batch
 from .probing import exponent_of
 from .relatives import first_kind, focused, given, measured, nll_of, own_numbers, yes_or_no
@@ -67,22 +67,18 @@ def _of_yes_and_no(adapter):
     if x.shape[1] != 2 and adapter.only_classes is not None:
         return None
     gamma, own = adapter.gammas[0], own_numbers(adapter)
-    for squash in (torch.sigmoid, *([_softmax] if logits is x else [])):
+    for squash in (torch.sigmoid, *([softmax] if logits is x else [])):
         right = yes_or_no(squash(logits), yes, gamma).detach()
 
         def mistakes(x, hot, gamma, squash=squash):
             logits, yes = (x, hot) if adapter.only_classes is None else (logit(x)[:, None], hot[:, 1:])
             for entry in _mistakes(squash(logits), yes, gamma, own):
-                if squash is not _softmax or not entry[0].startswith("A no costs"):  # of a softmax: the focal loss
+                if squash is not softmax or not entry[0].startswith("A no costs"):  # of a softmax: the focal loss
                     yield entry
 
         if mistake := _the_same(found, mistakes, right, gamma):
             return mistake
     return None
-
-
-def _softmax(x):
-    return x.softmax(1)
 
 
 def _the_same(found, mistakes, right, gamma):

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from .adapter import parameters_of, product_of
-from .cases import IN_A_PAGE, numbers
+from .cases import IN_A_PAGE, numbers, sides_of
 from .forms import INPUT_NAMES, NAMES, OF_SETTINGS, REQUIRED, TARGET_NAMES
 from .probing import first_of
 from .relatives import yes_or_no
@@ -183,8 +183,8 @@ def _one_against_all(scores, hot, got, gammas, named):
     for gamma, alpha in itertools.product(gammas, dict.fromkeys([None, *own, 0.25, 0.75, 0.5])):
         (right,) = torch.autograd.grad(yes_or_no(scores.sigmoid(), hot, gamma, alpha).sum(), scores)
         if torch.allclose(got, right, rtol=1e-3, atol=1e-6):
-            sides = "" if alpha is None else f", {alpha:g} for yes and {1 - alpha:g} for no"
-            return f"{OBJECTIVE} of a sigmoid focal loss: one yes-or-no question for each class{sides}, gamma {gamma:g}"
+            words = f"one yes-or-no question for each class{sides_of(alpha)}"
+            return f"{OBJECTIVE} of a sigmoid focal loss: {words}, gamma {gamma:g}"
     return None
 
 

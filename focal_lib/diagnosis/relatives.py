@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from .adapter import as_number
-from .cases import numbers, rows_of
-from .forms import MAPS, Form
+from .cases import numbers, rows_of, sides_of
+from .forms import MAPS, Form, softmax
 from .probing import exponent_of
 
 __all__ = ["first_kind", "focused", "given", "gives", "measured", "nll_of", "own_numbers", "relative_of", "yes_or_no"]
@@ -78,7 +78,7 @@ def _references(hot, x, gamma, own):
             yield words, -(hot * (1 - p) ** yes * p.log() + (1 - hot) * q**no * (1 - q).log()).sum(1)
     for alpha in (None, *dict.fromkeys([*own, 0.25, 0.75])):
         if alpha is None or 0 < alpha < 1:
-            sides = "" if alpha is None else f", {alpha:g} for yes and {1 - alpha:g} for no"
+            sides = sides_of(alpha)
             yield (
                 f"a sigmoid focal loss: one yes-or-no question for each class{sides}",
                 (yes_or_no(x.sigmoid(), hot, gamma, alpha)),
@@ -183,10 +183,6 @@ def _per_positive(adapter):
     return "the focal loss of detectors: a sum, divided by the number of targets other than class 0"
 
 
-def _softmax(x):
-    return x.softmax(1)
-
-
 def _by_p(adapter, x, target, squash, part):
     """The gradient by the probabilities of all but ``part`` times the focal loss, a row each."""
     input = x.detach().clone().requires_grad_()
@@ -212,7 +208,7 @@ def _overlap(adapter):
     if adapter.form.input is MAPS.input:  # the rows as the pixels of one image
         adapter = copy.copy(adapter)
         adapter.form = Form("", lambda x: x.t()[None, :, None], lambda t, x: t[None, None])
-    for part, squash in itertools.product((0, 1, 0.5), (_softmax, torch.sigmoid)):
+    for part, squash in itertools.product((0, 1, 0.5), (softmax, torch.sigmoid)):
         here, there = (_by_p(adapter, rows, target, squash, part) for rows in (x, other))
         first, hot = here[:c], F.one_hot(target[:c], c).to(x)
         if torch.allclose(here, first[target], rtol=1e-3, atol=1e-5) and first.abs().max() > 1e-4:

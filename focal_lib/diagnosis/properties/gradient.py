@@ -33,10 +33,12 @@ def gradient_has_the_closed_form(loss, cases):
             k = loss.inside(case.target).reshape(-1, 1) * k
             expected = k * (p - F.one_hot(case.target, p.shape[1])) / len(p)
             got = gradient(loss, case.input, case.target, gamma=gamma)
+            off = ~got.to(expected).isclose(expected, **loss.tolerance).all(1)
+            if not off.any():
+                continue
             ranked = case.input.sort(1).values
             tied = (ranked[:, 1:] == ranked[:, :-1]).any(1)
-            off = ~got.to(expected).isclose(expected, **loss.tolerance).all(1)
-            if off.any() and not tied.all() and not (off & ~tied).any():
+            if not tied.all() and not (off & ~tied).any():
                 row = int(off.nonzero()[0])
                 setting = f"logits {numbers(case.input[row])}, two of them equal, gamma {gamma:g}: the gradient"
                 example = f"{setting} is {numbers(len(p) * got[row])}, expected {numbers(len(p) * expected[row])}"
