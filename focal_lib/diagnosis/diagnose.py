@@ -16,20 +16,23 @@ from tqdm import tqdm
 from .._checks import check_choice
 from ..bugs import CATALOGUE
 from .adapter import Adapter, Stopped, Untestable, parameters_of
+from .advice import OF_THE_FORMULA
 from .cases import Violation, make_cases, numbers
 from .forms import PLAIN, TABLE, column, logit
 from .mistakes import mistake_in_the_arguments, mistake_of
 from .properties import LEVELS, PROPERTIES, check
 from .properties.extremes import right_every_day
 from .reach import IN_NUMPY, gradient_of_objective, hint, step_of
-from .relatives import relative_of
+from .relatives import first_kind, relative_of
 from .report import GRADIENT, Diagnosis
 from .settings import hushed, kept
 from .suspects import Suspects
+from .tried import costs_by_p_t, formula_of_p_t, setting_of_the_focal_loss, weights_beside_the_loss
 
 __all__ = ["assert_focal_loss", "diagnose"]
 
 
+WEIGHTS = "alpha_scales_its_class"
 CORE = ("gives_the_golden_numbers", "gradient_is_the_slope")  # untested, nothing can be said of a loss
 SIGMOID = ("one_against_all", "one_against_all_averaged")  # wrong for one of C classes, right for many labels
 
@@ -69,6 +72,7 @@ def diagnose(loss, *, gamma=None, seed=0, dtype=torch.float64, device=None):
             levels = {name: result.level or PROPERTIES[name].level for name, result in violations.items()}
             suspects = Suspects(violations, results, seed, adapter, levels, _checker(adapter))
             relative, mistake = _apart(_names, adapter, violations, levels, suspects, gamma)
+            setting, costs = _apart(_tried, adapter, seed, relative, mistake, violations, suspects)
         except Stopped as stop:
             return Diagnosis(name, stopped=str(stop))
     untested = {name: str(result) for name, result in results.items() if isinstance(result, Untestable)}
@@ -85,7 +89,9 @@ def diagnose(loss, *, gamma=None, seed=0, dtype=torch.float64, device=None):
         reading=_reading(adapter),
         names=_names_of(adapter),
         everyday=_apart(right_every_day, adapter) if {*levels.values()} - {"manners"} == {"fragile"} else None,
-        left=_left(adapter, name, relative),
+        setting=setting[-1] if setting else None,
+        costs=costs,
+        left=_left(adapter, name, setting),
         untested=untested,
         stopped=_no_verdict(loss, name, adapter, levels, suspects, untested),
     )
@@ -102,6 +108,8 @@ def _names(adapter, violations, levels, suspects, gamma):
     if wrong and "is_stateless" not in violations:
         relative = relative_of(adapter)
         mistake = None if relative else mistake_of(adapter, known.issuperset(wrong))
+        if not (relative or mistake or adapter.fits or known.issuperset(wrong)):
+            mistake = first_kind(adapter, formula_of_p_t)
         if mistake and any(CATALOGUE[id].title.startswith(mistake[0]) for id in suspects.of_most(wrong)):
             mistake = None  # the catalogue's words say more
     if adapter.fits and "gamma" not in adapter.settable and adapter.own_gamma == 0 and gamma is None and not mistake:
@@ -118,18 +126,39 @@ def _names(adapter, violations, levels, suspects, gamma):
     open = {*violations} - known
     if not relative and "gives_the_golden_numbers" in open:
         open.discard("sum_is_n_times_the_mean")  # an idle argument is not what is wrong first
-    if not mistake and (found := mistake_in_the_arguments(adapter, open)):
+    beside = relative and "yes-or-no" not in relative and {WEIGHTS} <= open
+    found = None if mistake else mistake_in_the_arguments(adapter, open)
+    if not found and beside and (found := first_kind(adapter, weights_beside_the_loss)):
+        found = *found, [WEIGHTS]
+    if not mistake and found:
         *mistake, names = found
         follows = [name for name in names if name in violations and name not in known]
         mistake = mistake if len(mistake) > 2 else [*mistake, violations[follows[0]].example]
         if relative:  # the relative has a fault of its own
-            mistake[0], relative, follows = f"{mistake[0]}; else it is {relative}", None, wrong
+            mistake[0], relative = f"{mistake[0]}; else it is {relative}", None
+            follows = [*wrong, *(name for name in OF_THE_FORMULA if name in violations)]
     if not mistake:
         return relative, []
     *mistake, formula = mistake if len(mistake) > 3 else (*mistake, None)
     follows = [*follows, *(name for name in suspects.replayed(formula, adapter) if name not in follows)]
     suspects.leave_out(follows)
     return relative, [*mistake, follows]
+
+
+def _tried(adapter, seed, relative, mistake, violations, suspects):
+    """(argument, value, words) of a setting that makes the focal loss of a relative; what rows of an unknown loss cost.
+
+    None for what is no question, or has no answer.
+    """
+    if relative and (found := first_kind(adapter, setting_of_the_focal_loss)):
+        argument, value, other = found
+        broken = [name for name, result in _check_all(other, seed).items() if isinstance(result, Violation)]
+        still = f"; still broken: {', '.join(broken)}" if broken else ", and all that could be tested holds"
+        said = f"pass {argument}={value!r}. Tried: its numbers are the focal loss's then{still}."
+        return (argument, value, said), None
+    explained = {name for names in suspects.explained.values() for name in names}
+    open = {"gives_the_golden_numbers", GRADIENT} & ({*violations} - explained) and not (relative or mistake)
+    return None, first_kind(adapter, costs_by_p_t) if open else None
 
 
 def _of_objective(name, words, relative, mistake):
@@ -297,7 +326,7 @@ def _names_of(adapter):
     return names | adapter.pair_called
 
 
-def _left(adapter, name, relative):
+def _left(adapter, name, setting):
     """The arguments that stayed at their defaults, in words; of numbers, whether they matter."""
     found = []
     for argument, value in adapter.left.items():
@@ -308,9 +337,11 @@ def _left(adapter, name, relative):
                 told += " (another value changed nothing)" if nothing else " (another value changes the loss)"
         found.append(f"{argument} = {told}")
     other = {n: 2.0 * v for n, v in adapter.left.items() if type(v) in (int, float) and v}
-    other |= {n: 0.0 for n in other if f"{adapter.left[n]:g}" in (relative or "").split()}  # what makes it another loss
+    other |= {setting[0]: setting[1]} if setting else {}
     if other and name.isidentifier() and isinstance(adapter.loss, type | types.FunctionType):
-        values = ", ".join(f"{argument}={value:.4g}" for argument, value in other.items())
+        values = ", ".join(
+            f"{argument}={value if isinstance(value, bool) else f'{value:.4g}'}" for argument, value in other.items()
+        )
         call = f"{name}({values})" if isinstance(adapter.loss, type) else f"functools.partial({name}, {values})"
         found.append(f"To test other values, such as these: diagnose({call}).")
     return found

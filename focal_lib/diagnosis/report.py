@@ -29,6 +29,8 @@ class Diagnosis:
         conventions: choices that are not faults, in words.
         reading: how the numbers of the examples come about, in words, where that does not go without saying.
         names: alpha, gamma, input and target -> what the loss calls them.
+        setting: what to pass so that another loss becomes the focal loss, and what is still broken then, in words.
+        costs: what rows of a loss of unknown cause cost, beside the focal loss, in words.
         everyday: for a fragile loss, how far it is right in float32 with gamma = 2, in words.
         left: the arguments that stayed at their defaults, so that nothing is known of their other values.
         untested: property name -> why it could not be checked.
@@ -46,6 +48,8 @@ class Diagnosis:
     conventions: list = field(default_factory=list)
     reading: list = field(default_factory=list)
     names: dict = field(default_factory=dict)
+    setting: str | None = None
+    costs: str | None = None
     everyday: str | None = None
     left: list = field(default_factory=list)
     untested: dict = field(default_factory=dict)
@@ -139,7 +143,7 @@ class Diagnosis:
         if self.stopped:
             return []
         if self.relative:
-            change = named(to_the_focal_loss(self.relative), self.names)
+            change = self.setting or named(to_the_focal_loss(self.relative), self.names)
             beside = [name for name in self.unexplained if not self._of_another(name)]
             beside += [n for names in self.explained.values() for n in names if self.levels[n] != "wrong"]
             when = self._bites(beside)
@@ -181,7 +185,9 @@ class Diagnosis:
             if self.relative and "wrong" in {self.levels[name] for name in names}:
                 continue  # that is what the other loss is
             best = bug.exposed_by if bug.exposed_by in names else names[0]
-            lines = [*self._shown(best), f"Symptom: {bug.symptom}", f"Hidden, because: {bug.hides}"]
+            lines = self._shown(best)
+            if self.worst in {self.levels[name] for name in names}:  # of a lesser fault, the fix is enough
+                lines += [f"Symptom: {bug.symptom}", f"Hidden, because: {bug.hides}"]
             yield f"{bug.title} ({id})", lines, bug.fix
         if not self._mistake_first:
             yield from mistake
@@ -219,6 +225,7 @@ class Diagnosis:
             if number and self.levels[names[0]] == "manners":
                 continue
             lines, many = self._shown(names[0]), len(names) > 1
+            lines += [self.costs] if self.costs and not number else []
             if self.nearest and not number:
                 lines.append(f"Some numbers are those of: {CATALOGUE[self.nearest].title} ({self.nearest}).")
             if names[0] not in MENDS and (many or not self._untraced_first):
