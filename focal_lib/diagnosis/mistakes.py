@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from ..bugs import CATALOGUE
 from .cases import numbers, rows_of
 from .forms import logit, softmax
+from .formulas import focused, given, nll_of, yes_or_no
 from .neighbours import mixes_rows, softmax_over_the_batch, weights_from_the_batch
 from .probing import exponent_of
-from .relatives import first_kind, focused, given, measured, nll_of, own_numbers, yes_or_no
+from .relatives import first_kind, measured, own_numbers
 
 __all__ = ["mistake_in_the_arguments", "mistake_of"]
 

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 
 from ..bugs import CATALOGUE
 from .cases import numbers, rows_of
-from .relatives import focused, given, gives, measured
+from .formulas import focused, given
+from .relatives import gives, measured
 
 __all__ = ["mixes_rows", "softmax_over_the_batch", "weights_from_the_batch"]
 

@@ -11,8 +11,8 @@ from torch import nn
 from .adapter import parameters_of, product_of
 from .cases import IN_A_PAGE, numbers, sides_of
 from .forms import INPUT_NAMES, NAMES, OF_SETTINGS, REQUIRED, TARGET_NAMES
+from .formulas import yes_or_no
 from .probing import first_of
-from .relatives import yes_or_no
 from .settings import hushed
 
 __all__ = ["IN_NUMPY", "gradient_of_objective", "hint", "step_of", "through"]
