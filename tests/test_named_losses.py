@@ -77,6 +77,47 @@ def adjusted(x, y, gamma=2.0):
     return focal(x + torch.tensor([0.5, 0.3, 0.2])[: x.shape[1]].log().to(x), y, gamma).mean()
 
 
+def summed_by_default(x, y, gamma=2.0, size_average=False):
+    ce, p_t = parts(x, y)
+    loss = torch.where(p_t < 0.25, (1 - p_t) ** 5, (1 - p_t) ** gamma) * ce
+    return loss.mean() if size_average else loss.sum()
+
+
+def shares(x, y, s):
+    return F.one_hot(y, x.shape[1]) * (1 - s) + (1 - F.one_hot(y, x.shape[1])) * s / (x.shape[1] - 1)
+
+
+def smoothed_by_its_own_p(x, y, gamma=2.0, smoothing=0.1):
+    log_p = x.log_softmax(1)
+    return -(shares(x, y, smoothing) * (1 - log_p.exp()) ** gamma * log_p).sum(1).mean()
+
+
+def smoothed_with_a_mean_of_p(x, y, gamma=2.0, epsilon=0.1):
+    log_p, soft = x.log_softmax(1), shares(x, y, epsilon)
+    return ((1 - (soft * log_p.exp()).sum(1)) ** gamma * -(soft * log_p).sum(1)).mean()
+
+
+def one_gamma_for_both_sides(x, y, gamma=2.0, eps=0.1):
+    log_p, hot = x.log_softmax(1), F.one_hot(y, x.shape[1])
+    factor = torch.where(hot == 1, 1 - log_p.exp(), log_p.exp()) ** gamma
+    return -((hot * (1 - eps) + eps / x.shape[1]) * factor * log_p).sum(1).mean()
+
+
+def with_bce(x, y, gamma=2.0, alpha=0.25):
+    side = alpha * y + (1 - alpha) * (1 - y)
+    return 0.5 * (side * focal_of_yes_and_no(x, y, gamma)).mean() + 0.5 * bce(x, y).mean()
+
+
+def poly_of_yes_and_no(x, y, gamma=2.0):
+    return (focal_of_yes_and_no(x, y, gamma) + (1 - torch.exp(-bce(x, y))) ** (gamma + 1)).mean()
+
+
+def heat_map(x, y, alpha=2.0, beta=4.0):
+    p = x.sigmoid()
+    yes, no = (y == 1) * (1 - p) ** alpha * F.logsigmoid(x), (1 - y) ** beta * p**alpha * F.logsigmoid(-x)
+    return -(yes + no).sum() / (y == 1).sum()
+
+
 def counted_from_1(x, y, gamma=2.0):
     return focal_of_yes_and_no(x, F.one_hot(y, x.shape[1] + 1)[:, 1:].to(x), gamma).mean()
 
@@ -100,6 +141,14 @@ def focal_of_yes_and_no(x, y, gamma):
         (scaled_margin, "[0.5, 0.4, 0.3] is taken off the target's logit, by class; all are then multiplied by 20"),
         (factors_of_logits, "a focal loss of logits multiplied by [0.5, 1, 2], a factor for each class"),
         (adjusted, "a focal loss of logits to which [0.476, -0.0351, -0.441] was added"),
+        (summed_by_default, "a focal loss whose gamma depends on p_t: 2 or 5."),
+        (smoothed_by_its_own_p, "smoothing 0.1: 0.1 / (C - 1) for each other class, each focused by its own p."),
+        (smoothed_with_a_mean_of_p, "0.1 / (C - 1) for each other class, and p_t the mean of p by these shares."),
+        (one_gamma_for_both_sides, "gamma 2 for the target and 2 for other classes, smoothing 0.1: 0.1 / C for every"),
+        (with_bce, "0.5 times a sigmoid focal loss, the mean of one yes-or-no question for each class, 0.25 for yes"),
+        (with_bce, "and 0.75 for no, plus 0.5 times binary cross-entropy."),
+        (poly_of_yes_and_no, "question for each class, plus 1 times (1 - p_t) ** 3, as in PolyLoss."),
+        (heat_map, "the focal loss of heat maps, as CornerNet's: its alpha is the exponent"),
         (counted_from_1, "a sigmoid focal loss whose class 0 has no logit, and class k has logit k - 1"),
     ],
 )
@@ -145,6 +194,44 @@ def smoothed_p_t(x, y, gamma=2.0, smoothing=0.1):
     return focal_of_yes_and_no(x, y * (1 - smoothing) + smoothing / 2, gamma).mean()
 
 
+def gamma_by_accuracy(x, y, gamma=2.0):
+    gamma = 3 - 2 * (x.argmax(1) == y).double().mean().item()
+    return focal(x, y, gamma).mean()
+
+
+def one_p_t_of_a_table(x, y, alpha=0.5, gamma=2.0):
+    ce = F.binary_cross_entropy_with_logits(x, y)
+    return alpha * (1 - torch.exp(-ce)) ** gamma * ce
+
+
+def with_one_p_t(x, y, gamma=2.0):
+    ce = F.cross_entropy(x, y)
+    return ce + 0.5 * (1 - torch.exp(-ce)) ** gamma * ce
+
+
+def never_reduced(x, y, gamma=2.0, reduction="mean"):
+    return focal(x, y, gamma)
+
+
+def clamped_logits(x, y, gamma=2.0):
+    return focal(x.clamp(-1, 2), y, gamma).mean()
+
+
+def softmax_and_sigmoid(x, y, gamma=2.0):
+    p = x.softmax(1)
+    return ((1 - p * y - (1 - p) * (1 - y)) ** gamma * bce(x, y)).sum(1).mean()
+
+
+def cut_off(x, y, gamma=2.0, alpha=3):
+    p = x.sigmoid().detach()
+    return (y * (1 - p) ** gamma * bce(x, y) + alpha * (1 - y) * p**gamma * bce(x, y)).mean()
+
+
+def shares_inside(x, y, gamma=2.0, smoothing=0.1):
+    ce = -(shares(x, y, smoothing) * x.log_softmax(1)).sum(1)
+    return ((1 - torch.exp(-ce)) ** gamma * ce).mean()
+
+
 def deaf_to_reduction(x, y, alpha=1, gamma=2.0, reduction="mean"):
     return alpha * focal_of_yes_and_no(x, y, gamma).mean()
 
@@ -165,6 +252,14 @@ def weights_inside(x, y, weight=None, gamma=2.0):
         (by_density, "Alone, an example costs cross-entropy; in a batch it depends on its neighbours"),
         (smoothed_p_t, "Label smoothing inside p_t"),
         (deaf_to_reduction, "Its argument for the reduction changes nothing; else it is a sigmoid focal loss"),
+        (gamma_by_accuracy, "Its gamma comes from the batch, not from its argument"),
+        (one_p_t_of_a_table, "One p_t for the whole batch."),
+        (with_one_p_t, "One p_t for the whole batch, and 1 times cross-entropy added to 0.5 times the focal loss."),
+        (never_reduced, "It returns one loss for each target, whatever its argument for the reduction says."),
+        (clamped_logits, "It clamps the logits to [-1, 2]: beyond, nothing is learned."),
+        (softmax_and_sigmoid, "Its factor is of a softmax, its cross-entropy of sigmoids."),
+        (cut_off, "p_t cut out of the gradient."),
+        (shares_inside, "Label smoothing inside p_t, 0.1 / (C - 1) for each other class."),
         (weights_inside, "Class weights inside the exponent; else it is a sigmoid focal loss"),
     ],
 )
@@ -172,6 +267,26 @@ def test_a_mistake_is_named(loss, words):
     diagnosis = diagnose(loss)
     assert diagnosis.verdict == "faulty", diagnosis
     assert diagnosis.headline.startswith(f"{loss.__name__}: faulty. {words}")
+
+
+def tiny_floor(x, y, gamma=2.0, eps=1e-7, ignore_index=-100):
+    hot, p = F.one_hot(y, x.shape[1]), x.softmax(1).clamp(eps, 1 - eps)
+    return -(hot * (1 - p) ** gamma * p.log()).sum(1).mean()
+
+
+def test_a_setting_too_small_to_see_makes_no_relative():
+    diagnosis = diagnose(tiny_floor)  # as a smoothing it would give these numbers too
+    assert diagnosis.relative is None and "Ignored targets" in str(diagnosis)
+
+
+def divided_by_its_weights(x, y, weight=None, gamma=2.0, smoothing=0.0):
+    log_p = x.log_softmax(1)
+    return F.nll_loss((1 - log_p.exp()) ** gamma * log_p, y, weight=weight)
+
+
+def test_a_mean_over_the_weights_is_no_rescaling_of_weights():
+    diagnosis = diagnose(divided_by_its_weights)
+    assert diagnosis.relative is None and "divides by the sum of the weights" in str(diagnosis)
 
 
 def test_a_sum_of_right_losses_over_another_number_is_no_neighbourhood():

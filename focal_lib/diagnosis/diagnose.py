@@ -17,9 +17,10 @@ from .._checks import check_choice
 from ..bugs import CATALOGUE
 from .adapter import Adapter, Stopped, Untestable, parameters_of
 from .advice import OF_THE_FORMULA
+from .arguments import mistake_in_the_arguments
 from .cases import Violation, make_cases, numbers
 from .forms import PLAIN, TABLE, column, logit
-from .mistakes import mistake_in_the_arguments, mistake_of
+from .mistakes import mistake_of
 from .properties import LEVELS, PROPERTIES, check
 from .properties.extremes import right_every_day
 from .reach import IN_NUMPY, gradient_of_objective, hint, step_of

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from .cases import sides_of
 
-__all__ = ["focused", "given", "nll_of", "references", "yes_or_no"]
+__all__ = ["focused", "given", "nll_of", "references", "smoothed_targets", "yes_or_no"]
 
 
 def focused(p_t, loss, gamma):
@@ -39,7 +39,7 @@ def nll_of(losses, gamma):
 def references(hot, x, gamma, own):
     """(words, loss of each row) of every relative; ``own`` are the loss's own settings."""
     log_p = F.log_softmax(x, 1)
-    nll, p_t = -(log_p * hot).sum(1), (log_p.exp() * hot).sum(1)
+    nll = -(log_p * hot).sum(1)
     yield "cross-entropy, without a focus", nll
     yield from _with_another_focus(hot, x, gamma, own)
     for t in dict.fromkeys([*own, 2.0, 0.5, 0.1, 0.07, 1.5, 3.0, 4.0, 5.0, 10.0]):
@@ -48,23 +48,7 @@ def references(hot, x, gamma, own):
             yield f"the focal loss of logits divided by {t:g}, a temperature", focused((-nll_t).exp(), nll_t, gamma)
     for s in dict.fromkeys([*own, 0.1, 0.05, 0.2, 0.01]):
         if 0 < s < 1:
-            smooth = (1 - s) * nll - s * log_p.mean(1)
-            words = f"a label-smoothed focal loss, smoothing {s:g}"
-            yield words, focused(p_t, smooth, gamma)
-            y = hot * (1 - s) + s / x.shape[1]
-            yield words, -(y * (1 - log_p.exp()) ** gamma * log_p).sum(1)
-            shared = -((hot * (1 - s) + (1 - hot) * s / (x.shape[1] - 1)) * log_p).sum(1)
-            yield f"{words} shared by the other classes", focused(p_t, shared, gamma)
-            for yes, no in itertools.permutations([*own, 0.0], 2):
-                factor = hot * (1 - p_t[:, None]) ** yes + (1 - hot) * log_p.exp() ** no
-                words_of_two = f"an asymmetric focal loss, gamma {yes:g} for the target and {no:g} for other classes"
-                yield f"{words_of_two}, smoothing {s:g}", -(y * factor * log_p).sum(1)
-            for soft, alpha in itertools.product((hot * (1 - s) + 0.5 * s, y), (None, *own)):
-                bce = F.binary_cross_entropy_with_logits(x, soft, reduction="none")
-                for asked in (soft, hot):
-                    weight = 1.0 if alpha is None else given(alpha, asked)
-                    rows = (weight * focused(given(x.sigmoid(), asked), bce, gamma)).sum(1)
-                    yield f"{words}, one yes-or-no question for each class", rows
+            yield from _smoothed(hot, x, gamma, own, s)
     for (yes, no), margin in itertools.product(itertools.permutations([*own, 0.0], 2), (0.0, *own)):
         if margin < 0.5 and max(yes, no) < 20:
             p, q = x.sigmoid(), (x.sigmoid() - margin).clamp(min=0)
@@ -86,6 +70,35 @@ def references(hot, x, gamma, own):
                     f"a softmax with one yes-or-no term for each class{sides}",
                     (yes_or_no(log_p.exp(), hot, gamma, alpha)),
                 )
+
+
+def smoothed_targets(hot, s):
+    """(words, targets) of the two smoothings of one-hot targets that people write."""
+    yield f"{s:g} / C for every class", hot * (1 - s) + s / hot.shape[1]
+    yield f"{s:g} / (C - 1) for each other class", hot * (1 - s) + (1 - hot) * s / (hot.shape[1] - 1)
+
+
+def _smoothed(hot, x, gamma, own, s):
+    """(words, loss of each row) of the focal loss's relatives with targets smoothed by ``s``."""
+    log_p = F.log_softmax(x, 1)
+    p, words = log_p.exp(), f"a label-smoothed focal loss, smoothing {s:g}"
+    p_t = (p * hot).sum(1)
+    for shares, soft in smoothed_targets(hot, s):
+        rows = -(soft * log_p).sum(1)
+        yield f"{words}: {shares}, and the p_t of the target", focused(p_t, rows, gamma)
+        yield f"{words}: {shares}, each focused by its own p", -(soft * (1 - p) ** gamma * log_p).sum(1)
+        yield f"{words}: {shares}, and p_t the mean of p by these shares", focused((soft * p).sum(1), rows, gamma)
+        for yes, no in itertools.product(dict.fromkeys([*own, gamma, 0.0]), repeat=2):
+            factor = hot * (1 - p_t[:, None]) ** yes + (1 - hot) * p**no
+            of_two = f"an asymmetric focal loss, gamma {yes:g} for the target and {no:g} for other classes"
+            yield f"{of_two}, smoothing {s:g}: {shares}", -(soft * factor * log_p).sum(1)
+    soft_ones = (f"{0.5 * s:g} for every no", hot * (1 - s) + 0.5 * s), next(smoothed_targets(hot, s))
+    for (shares, soft), alpha in itertools.product(soft_ones, (None, *own)):
+        bce = F.binary_cross_entropy_with_logits(x, soft, reduction="none")
+        for asked in (soft, hot):
+            weight = 1.0 if alpha is None else given(alpha, asked)
+            rows = (weight * focused(given(x.sigmoid(), asked), bce, gamma)).sum(1)
+            yield f"{words}: {shares}, one yes-or-no question for each class", rows
 
 
 def _with_another_focus(hot, x, gamma, own):

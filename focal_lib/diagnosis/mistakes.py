@@ -6,20 +6,17 @@ import torch
 import torch.nn.functional as F
 
 from ..bugs import CATALOGUE
+from .arguments import default_crashes, fixed_gamma, never_reduces, two_sides
 from .cases import numbers, rows_of
-from .forms import logit, softmax
-from .formulas import focused, given, nll_of, yes_or_no
-from .neighbours import mixes_rows, softmax_over_the_batch, weights_from_the_batch
-from .probing import exponent_of
-from .relatives import first_kind, measured, own_numbers
+from .forms import PLAIN, column, logit, softmax
+from .formulas import focused, given, nll_of, smoothed_targets, yes_or_no
+from .neighbours import gamma_of_the_batch, mixes_rows, softmax_over_the_batch, weights_from_the_batch
+from .relatives import first_kind, gives, measured, own_numbers, shares_of
 
-__all__ = ["mistake_in_the_arguments", "mistake_of"]
+__all__ = ["mistake_of"]
 
 _SMOOTHED = CATALOGUE["smoothing_inside_p_t"].title, CATALOGUE["smoothing_inside_p_t"].fix
-INSIDE = CATALOGUE["weight_inside_cross_entropy"].title, CATALOGUE["weight_inside_cross_entropy"].fix
-WEIGHTS = ("alpha_scales_its_class", "batch_is_mean_of_singles", "is_the_same_for_renamed_classes")
-REDUCED = ("sum_is_n_times_the_mean", "none_has_the_targets_shape")
-BY_TARGET = "Multiply each loss by alpha[target]."
+_TWO_KINDS = "Its factor is of a softmax, its cross-entropy of sigmoids"
 
 
 def _mistakes(p, yes, gamma, settings):
@@ -73,6 +70,9 @@ def _of_yes_and_no(adapter):
 
         def mistakes(x, hot, gamma, squash=squash):
             logits, yes = (x, hot) if adapter.only_classes is None else (logit(x)[:, None], hot[:, 1:])
+            if logits is x and squash is not softmax:
+                factor, bce = (1 - given(softmax(x), yes)) ** gamma, -given(x.sigmoid(), yes).log()
+                yield _TWO_KINDS, "Take p_t and the cross-entropy of one kind.", (factor * bce).sum(1)
             for entry in _mistakes(squash(logits), yes, gamma, own):
                 if squash is not softmax or not entry[0].startswith("A no costs"):  # of a softmax: the focal loss
                     yield entry
@@ -133,9 +133,10 @@ def _formulas(x, hot, gamma, own, floor):
         focused((x * hot).sum(1).sigmoid(), nll, gamma),
     )
     for s in (s for s in own if 0 < s < 1):
-        for soft in (hot * (1 - s) + s / x.shape[1], hot * (1 - s) + (1 - hot) * s / (x.shape[1] - 1)):
+        for words, soft in smoothed_targets(hot, s):
             smooth = -(soft * log_p).sum(1)
-            yield *_SMOOTHED, focused((-smooth).exp(), smooth, gamma)
+            what = _SMOOTHED[0] if words.endswith("every class") else f"{_SMOOTHED[0]}, {words}"  # that is torch's
+            yield what, _SMOOTHED[1], focused((-smooth).exp(), smooth, gamma)
     if floor:
         never = "Take log p_t from log_softmax: it needs no floor."
         low, both, more = p_t.clamp(min=floor), p_t.clamp(floor, 1 - floor), p_t + floor
@@ -181,14 +182,50 @@ def _of_the_backward(adapter):
 
 def _detached(adapter):
     """Whether the gradient leaves out that (1 - p_t) ** gamma depends on the logits, and the value is right."""
-    x, hot, _alone, batch, slope = measured(adapter)
-    nll, rows = -(x.log_softmax(1) * hot).sum(1), rows_of(adapter, x, hot.argmax(1)).detach()
-    (part,) = torch.autograd.grad(((rows / nll).detach() * nll).mean() * (batch / rows.mean()), x)
-    if not adapter.fits or not torch.allclose(slope, part, rtol=1e-3, atol=1e-7) or adapter.gammas[0] == 0:
+    x, hot, alone, _batch, slope = found = measured(adapter)
+    gamma, bug = adapter.gammas[0], CATALOGUE["detached_focus"]
+
+    def partly(nll):
+        return (-torch.expm1(-nll.detach())) ** gamma * nll
+
+    of_one = partly(-(x.log_softmax(1) * hot).sum(1))
+    weights = (alone / of_one.detach()).reshape(-1, hot.shape[1])[0]  # one for each class
+    of_many = partly(-given(x.sigmoid(), hot).log())
+    yes, no = (of_many * hot).sum(1), (of_many * (1 - hot)).sum(1)
+    ours, theirs = shares_of(alone, yes.detach(), no.detach())
+    for rows in (weights[hot.argmax(1)] * of_one, ours * yes + theirs * no):
+        if gamma and torch.allclose(alone, rows.detach(), rtol=1e-3) and gives(found, rows.mean()):
+            of_row = f"logits {numbers(x[:1].detach(), 3)}, target [0]"
+            example = f"{of_row}: the gradient is {numbers(len(x) * slope[:1], 3)}"
+            return bug.title, bug.fix, f"{example}, that of the loss of this value is another"
+    return None
+
+
+def _clamps_logits(adapter):
+    """Whether the logits are clamped: clamped beforehand as well, they give the very same numbers."""
+    if adapter.form.input not in (PLAIN.input, logit, column):
         return None
-    bug = CATALOGUE["detached_focus"]
-    example = f"logits {numbers(x[:1].detach(), 3)}, target [0]: the gradient is {numbers(len(x) * slope[:1], 3)}"
-    return bug.title, bug.fix, f"{example}, that of the loss of this value is another"
+    c, ends = adapter.only_classes or 3, []
+    generator = torch.Generator().manual_seed(0)
+    x = (torch.rand(24, c, generator=generator, dtype=torch.float64) * 300 - 150).to(adapter.device, adapter.dtype)
+    if adapter.form.input is not PLAIN.input:
+        x = x * adapter.tensor([0.0, 1.0])  # what it is handed is the second column
+    target = x.argmin(1)  # all are wrong, so each logit has a say
+    full = adapter(x, target).detach()
+    for side in (-1, 1):
+        low, high = 0.0, 150.0  # by halving: the least clamp that changes nothing
+        for _ in range(30):
+            middle = (low + high) / 2
+            clamped = (side * x).clamp(max=middle) * side
+            low, high = (low, middle) if torch.equal(adapter(clamped, target).detach(), full) else (middle, high)
+        ends.append(side * round(high, 3) + 0.0)
+    low, high = ends
+    # A clamp of p gives an odd number here, and that of BCELoss is at 100.
+    if not full.isfinite() or max(-low, high) > 99 or any(abs(end - round(end, 1)) > 1e-3 for end in ends):
+        return None
+    what = f"It clamps the logits to [{low:g}, {high:g}]: beyond, nothing is learned"
+    example = f"logits of {high + 5:g} cost what {high:g} costs, and {low - 5:g} what {low:g} costs"
+    return what, "Hand cross_entropy the logits as they are: it needs no clamp.", example
 
 
 def _rounds_inside(adapter):
@@ -207,60 +244,6 @@ def _rounds_inside(adapter):
             what = f"It computes in {name} inside, whatever the dtype of the logits"
             return what, "Compute in float32 at least.", f"{example}, expected {numbers(right[i])}"
     return None
-
-
-def _default_crashes(adapter):
-    """Whether a number is the default of an alpha that is used as weights of classes."""
-    if not (adapter.fits and adapter.alpha_is_numeric and adapter.takes_weights) or adapter.runs_without_alpha:
-        return None
-    crashes = {}
-    for c in (2, 3):
-        try:
-            adapter.criterion(c)(adapter.tensor([[0.0] * c]), adapter.labels([c - 1]))
-        except Exception as error:
-            crashes[c] = f"{type(error).__name__}: {error}"
-    only = "" if 2 in crashes else " with more than two classes"
-    what = f"Its default alpha, {adapter.alpha_by_default:g}, crashes{only}: it wants a weight for each class"
-    return (
-        what,
-        "alpha=None, and multiply by alpha[target] only where it is given.",
-        f"without alpha it raised {crashes[3]}",
-    )
-
-
-def _two_sides(adapter):
-    """Whether a number alpha weighs class 0 against all others."""
-    if adapter.only_classes == 2 or "alpha" not in adapter.settable or not adapter.alpha_is_numeric:
-        return None
-    c, right = adapter.only_classes or 3, adapter.tensor([0.75, 0.5, 0.25])
-    right = (1 - right) ** adapter.gammas[0] * -right.log()
-    sides = []
-    for alpha in (0.25, 0.6):
-        weights = adapter.singles(c, alpha=alpha) / right
-        for zero, rest in ((1 - alpha, alpha), (alpha, 1 - alpha)):
-            expected = adapter.tensor([zero] + [rest] * (c - 1))[:, None].expand_as(weights)
-            if torch.allclose(weights / weights.sum(), expected / expected.sum(), rtol=1e-3):
-                sides.append((weights[0, 0].item(), weights[1, 0].item()))
-    if len(sides) != 2:
-        return None
-    what = "Its alpha has two sides: one weight for class 0, another for all other classes alike"
-    fix = "Give each class a weight of its own: alpha[target]."
-    return what, fix, f"alpha 0.25 weights class 0 by {sides[0][0]:.4g} and every other class by {sides[0][1]:.4g}"
-
-
-def _fixed_gamma(adapter):
-    """Whether another gamma changes nothing."""
-    if "gamma" not in adapter.settable:
-        return None
-    found = [exponent_of(adapter.singles(adapter.only_classes or 3, gamma=gamma)) for gamma in (1.0, 3.0)]
-    if None in found or abs(found[0] - found[1]) > 1e-3 or found[0] < 1e-3:
-        return None
-    what = f"Its gamma is not used: the exponent is {found[0]:.3g}, whatever is asked for"
-    return (
-        what,
-        "Use the argument in the exponent.",
-        f"asked for gamma 1 and 3, it gives the losses of gamma {found[0]:.3g}",
-    )
 
 
 def _weights_inside(adapter):
@@ -291,83 +274,19 @@ def mistake_of(adapter, explained=False):
     if adapter.error is not None:
         return None
     kinds = (
-        _default_crashes,
-        _two_sides,
-        _fixed_gamma,
+        default_crashes,
+        two_sides,
+        never_reduces,
+        fixed_gamma,
         _of_the_backward,
         _detached,
+        _clamps_logits,
         _of_the_formula,
         _weights_inside,
         softmax_over_the_batch,
         weights_from_the_batch,
+        gamma_of_the_batch,
         mixes_rows,
         _rounds_inside,
     )
     return first_kind(adapter, _of_yes_and_no, *(() if explained else kinds))
-
-
-def mistake_in_the_arguments(adapter, open):
-    """(what it is, the fix, what follows) of a loss that takes weights or the reduction wrongly; None if it is no such.
-
-    ``open`` are the broken promises whose cause is not known.
-    """
-    if adapter.raises or (found := measured(adapter)) is None:
-        return None
-    if "sum_is_n_times_the_mean" in open and (example := _one_reduction(adapter, found)):
-        what = "Its argument for the reduction changes nothing"
-        return what, "Return the mean, the sum or each row's loss, as asked for.", example, [*REDUCED]
-    if WEIGHTS[0] in open and adapter.takes_weights and (words := _wrong_weights(adapter, found)):
-        fix = INSIDE[1] if words == INSIDE[0] else BY_TARGET
-        return words, fix, [*WEIGHTS]
-    return None
-
-
-def _one_reduction(adapter, found):
-    """An example in which sum, mean and none are one number; None if they are not."""
-    x, hot, *_ = found
-    asked = [r for r in ("none", "mean", "sum") if r in adapter.reductions]
-    got = [adapter(x.detach(), hot.argmax(1), reduction=r) for r in asked]
-    if len(got) < 2 or not all(value.numel() == 1 and torch.equal(value, got[0]) for value in got):
-        return None
-    return f"{len(x)} rows cost {numbers(got[0].detach().reshape(()), 4)}, whether {', '.join(asked)} is asked for"
-
-
-def _wrong_weights(adapter, found):
-    """Which weights it takes, other than those of the targets, in words."""
-    x, hot, *_ = found
-    x, target, alpha = x.detach(), hot.argmax(1), adapter.tensor([2.0, 3.0, 5.0, 4.0])[: hot.shape[1]]
-    if len(alpha) != hot.shape[1]:
-        return None
-    order = torch.tensor([1, 2, 0, 5, 3, 4, 7, 8, 6, 11, 9, 10], device=target.device)
-    x, target = x[order], target[order]
-    ones, n = torch.ones_like(alpha), len(x)
-    try:
-        one, got = (
-            torch.stack([adapter(x[i : i + 1], target[i : i + 1], alpha=a).sum() for i in range(n)]).detach()
-            for a in (ones, alpha)
-        )
-        batch = adapter(x, target, alpha=alpha).sum().detach()
-    except Exception:
-        return None
-    one, got, batch = one.to(alpha), got.to(alpha), batch.to(alpha)
-    by_place = alpha[torch.arange(n, device=target.device) % len(alpha)]
-    if torch.allclose(batch, (by_place * one).mean(), rtol=1e-3):
-        return "It takes the weights by the place of a row in the batch, not by its target"
-    p, hot, gamma = x.sigmoid(), hot[order], adapter.gammas[0]
-    bce = -given(p, hot).log()
-    inside = ((-torch.expm1(-alpha * bce)) ** gamma * alpha * bce).sum(1) / yes_or_no(p, hot, gamma)
-    all_alike, own = torch.ones_like(one), alpha[target]
-    if torch.allclose(got - one, own, rtol=1e-3) or torch.allclose(got - one, own - 1, rtol=1e-3, atol=1e-9):
-        return "It adds the weights to the losses"
-    for words, weights in (
-        ("It takes the weight of the class that is predicted, not of the target", alpha[x.argmax(1)]),
-        ("It takes the first class's weight for every class", alpha[0] * all_alike),
-        ("It takes the last class's weight for every class", alpha[-1] * all_alike),
-        ("It takes the mean of the weights for every class", alpha.mean() * all_alike),
-        ("It divides by the weights", 1 / alpha[target]),
-        (INSIDE[0], inside),
-        ("It takes the square roots of the weights", alpha[target].sqrt()),
-    ):
-        if torch.allclose(got / one, weights, rtol=1e-3) and not torch.allclose(got, one):
-            return words
-    return None

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from ..bugs import CATALOGUE
 from .cases import numbers, rows_of
 from .formulas import focused, given
-from .relatives import gives, measured
+from .relatives import gives, measured, shares_of
 
-__all__ = ["mixes_rows", "softmax_over_the_batch", "weights_from_the_batch"]
+__all__ = ["gamma_of_the_batch", "mixes_rows", "softmax_over_the_batch", "weights_from_the_batch"]
 
 
 def softmax_over_the_batch(adapter):
@@ -82,6 +82,37 @@ def weights_from_the_batch(adapter):
     return None
 
 
+def gamma_of_the_batch(adapter):
+    """Whether its exponent comes from the batch: rows alone have one gamma each, all together another."""
+    x, hot, alone, batch, _slope = found = measured(adapter)
+    nll = F.cross_entropy(x, hot.argmax(1), reduction="none")
+    powers = ((alone / nll).log() / (-torch.expm1(-nll)).log()).detach()
+    low, high = adapter.tensor(0.0), adapter.tensor(20.0)
+    for _ in range(60):  # by halving: the loss falls as gamma rises
+        middle = (low + high) / 2
+        more = focused((-nll).exp(), nll, middle).mean() > batch
+        low, high = (middle, high) if more else (low, middle)
+    if not gives(found, focused((-nll).exp(), nll, low).mean()) or torch.allclose(powers, low.expand_as(powers), 1e-3):
+        return None
+    kinds = " or ".join(f"{k:g}" for k in sorted({round(power, 2) for power in powers.tolist()})[:3])
+    example = f"a row alone has gamma {kinds}, {len(x)} rows together {low.item():.3g}"
+    return "Its gamma comes from the batch, not from its argument", "Use the argument in the exponent.", example
+
+
+def _one_p_t_of_yes_and_no(adapter):
+    """Whether yes-or-no questions have one p_t for the whole batch, taken from their mean or from their sum."""
+    x, hot, alone, *_ = found = measured(adapter)
+    gamma, bce = adapter.gammas[0], F.binary_cross_entropy_with_logits(x, hot, reduction="none")
+    for one in (torch.mean, torch.sum):
+        rows = torch.stack([one(row) for row in bce])
+        each, together = focused((-rows).exp(), rows, gamma), focused((-one(bce)).exp(), one(bce), gamma)
+        times = (alone / each).detach()
+        same = torch.allclose(times, times[:1].expand_as(times), rtol=1e-3)
+        if same and any(gives(found, times[0] * together / n) for n in (1, len(x))):
+            return f"{alone.mean():.4g} on average, each alone, cost {found[3]:.4g}"
+    return None
+
+
 def mixes_rows(adapter):
     """Whether rows are mixed before the product, or it depends on neighbours in a way of which no more is known."""
     x, hot, alone, batch, slope = found = measured(adapter)
@@ -93,6 +124,14 @@ def mixes_rows(adapter):
         'Take cross_entropy(reduction="none"), reduce last.',
     )
     one_p_t = CATALOGUE["mean_before_pt"].title
+    if costs := _one_p_t_of_yes_and_no(adapter):
+        return one_p_t, none, f"{len(x)} rows that cost {costs}"
+    table = ", as a table of factors (N, 1) times losses (N,) does"
+    ours, theirs = shares_of(alone, focal, nll)
+    both = ours * focused((-mean).exp(), mean, gamma) + theirs * mean
+    if ours > 1e-3 and theirs > 1e-3 and gives(found, both):
+        words = f"{one_p_t}, and {theirs:.3g} times cross-entropy added to {ours:.3g} times the focal loss"
+        return words, none, f"{len(x)} rows that cost {alone.mean():.4g} on average, each alone, cost {batch:.4g}"
     example = f"{len(x)} rows that cost {numbers(alone.mean(), 4)} on average, each alone, cost {numbers(batch, 4)}"
     for rows, what in ((nll, "cross-entropy"), (focal, "the focal loss")):
         times = (alone.sum() / rows.sum()).detach()
@@ -100,7 +139,10 @@ def mixes_rows(adapter):
             product = focused((-nll).exp(), times, gamma).mean() * mean
             of_one = focused((-mean).exp(), times * mean, gamma)
             for words, total in (
-                ("It multiplies the factors (1 - p_t) ** gamma by the mean cross-entropy of the batch", product),
+                (
+                    f"It multiplies the factors (1 - p_t) ** gamma by the mean cross-entropy of the batch{table}",
+                    product,
+                ),
                 (one_p_t, of_one),
                 (f"{one_p_t}, divided by the number of rows", of_one / len(x)),
             ):

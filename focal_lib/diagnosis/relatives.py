@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 
 from .adapter import as_number
-from .cases import numbers, rows_of
+from .cases import numbers, rows_of, sides_of
 from .forms import MAPS, Form, softmax
-from .formulas import focused, nll_of, references, yes_or_no
+from .formulas import focused, given, nll_of, references, yes_or_no
 from .probing import exponent_of
 
-__all__ = ["first_kind", "gives", "measured", "own_numbers", "relative_of"]
+__all__ = ["first_kind", "gives", "measured", "own_numbers", "relative_of", "shares_of"]
 
 
 def own_numbers(adapter):
@@ -39,7 +39,8 @@ def measured(adapter, spread=3):
         return value.mean()  # with the alpha that it has by default
 
     try:
-        run = adapter.criterion(c, gamma=adapter.known_gamma) if alone else adapter
+        asked = "mean" if "mean" in adapter.reductions else None  # some sum by default
+        run = adapter.criterion(c, gamma=adapter.known_gamma, reduction=asked) if alone else adapter
         alone = torch.stack([mean(run, x[i : i + 1], target[i : i + 1]) for i in range(12)]).detach()
         batch = mean(run, x, target)
         (slope,) = torch.autograd.grad(batch, x)
@@ -73,7 +74,11 @@ def _per_positive(adapter):
 def _by_p(adapter, x, target, squash, part):
     """The gradient by the probabilities of all but ``part`` times the focal loss, a row each."""
     input = x.detach().clone().requires_grad_()
-    value = adapter(input, target).mean() - part * rows_of(adapter, input, target).mean()
+    rows = rows_of(adapter, input, target)
+    if squash is torch.sigmoid and adapter.one_hot:  # a mean over the table
+        hot = F.one_hot(target, x.shape[1]).to(x)
+        rows = yes_or_no(input.sigmoid(), hot, adapter.gammas[0]) / x.shape[1]
+    value = adapter(input, target).mean() - part * rows.mean()
     (slope,) = torch.autograd.grad(value, input)
     p = squash(x)
     if squash is torch.sigmoid:
@@ -121,8 +126,10 @@ def _known(adapter):
     """Whether it gives a relative's numbers for single examples of three classes, up to one weight for each class, and
     their mean for a batch."""
     x, hot, alone, *_ = found = measured(adapter)
-    target = hot.argmax(1)
+    target, plain = hot.argmax(1), rows_of(adapter, x, hot.argmax(1)).detach()
     for words, expected in references(hot, x, adapter.gammas[0], own_numbers(adapter)):
+        if torch.allclose(expected.detach() / expected.detach().sum(), plain / plain.sum(), rtol=1e-3):
+            continue  # with such a setting it is the focal loss: a smoothing of 1e-7, for one
         ratio = (alone / expected.detach()).reshape(4, 3)
         if torch.allclose(ratio, ratio[:1].expand(4, 3), rtol=1e-3, atol=0) and (ratio > 0).all():
             weighted = (ratio[0][target] * expected).mean()
@@ -134,7 +141,7 @@ def _known(adapter):
 
 def _rescaled(adapter):
     """Whether weights are brought to another sum before they are used."""
-    if not adapter.takes_weights:
+    if not adapter.takes_weights or adapter.divides_by_weights:  # that divides too, by the targets' weights
         return None
     x, hot, *_ = measured(adapter)
     x, target, alpha = x.detach(), hot.argmax(1), adapter.tensor([1.0, 2.0, 5.0])
@@ -155,6 +162,27 @@ def _other_gamma(adapter):
     if any(abs(exponent - found[0] * gamma) > 0.01 for exponent, gamma in zip(found, (1, 2, 3), strict=True)):
         return None
     return f"a focal loss whose exponent is {found[0]:.3g} times the gamma that it is given"
+
+
+def _alpha_is_the_exponent(adapter):
+    """Whether its alpha is the exponent and its targets may be heights of peaks, as of key points in heat maps."""
+    x, hot, *_ = measured(adapter)
+    x, target, tried = x.detach(), hot.argmax(1), copy.copy(adapter)
+    for alpha in (1.0, 3.0):
+        if adapter.names.get("alpha") == "alpha":
+            settings = {"alpha": alpha}
+        elif isinstance(adapter.left.get("alpha"), (int, float)):
+            settings, tried.required = {}, adapter.required | {"alpha": alpha}
+        else:
+            return None
+        got = torch.stack([tried(x[i : i + 1], target[i : i + 1], **settings).sum() for i in range(len(x))])
+        if adapter.only_classes is None:
+            right = yes_or_no(x.sigmoid(), hot, alpha)
+        else:
+            right = yes_or_no(x.softmax(1)[:, 1:], hot[:, 1:], alpha)
+        if not torch.allclose(got / got.sum(), (right / right.sum()).to(got), rtol=1e-3):
+            return None
+    return "the focal loss of heat maps, as CornerNet's: its alpha is the exponent, and it weights no class"
 
 
 def _of_many_gammas(adapter):
@@ -189,28 +217,45 @@ def gives(found, total):
 def _with_another_term(adapter):
     """Whether it is the focal loss and another term, added up: two numbers fit all single examples."""
     x, hot, alone, *_ = found = measured(adapter)
-    log_p, gamma = x.log_softmax(1), adapter.gammas[0]
+    gamma = adapter.gammas[0]
+    for first, second, focal, other in _terms(x, hot, gamma, own_numbers(adapter)):
+        ours, theirs = shares_of(alone, focal, other)
+        rows = ours * focal + theirs * other
+        both = ours > 1e-3 and abs(theirs) > 1e-3
+        if both and torch.allclose(alone, rows.detach(), rtol=1e-3, atol=1e-5) and gives(found, rows.mean()):
+            first = first if abs(ours - 1) < 1e-3 else f"{ours:.3g} times {first}"
+            return f"{first}, {'plus' if theirs > 0 else 'less'} {abs(theirs):.3g} times {second}"
+    return None
+
+
+def shares_of(alone, first, second):
+    """The two numbers by which two terms add up to the losses of rows, as well as they can."""
+    ff, fs, ss = (first * first).sum(), (first * second).sum(), (second * second).sum()
+    f, s = (first * alone).sum(), (second * alone).sum()
+    return [(a / (ff * ss - fs * fs)).item() for a in (ss * f - fs * s, ff * s - fs * f)]
+
+
+def _terms(x, hot, gamma, own):
+    """(words of the first, of the second, the focal losses of rows, another term's) that may be added up."""
+    log_p, poly = x.log_softmax(1), f"(1 - p_t) ** {gamma + 1:g}, as in PolyLoss"
     nll = -(log_p * hot).sum(1)
     p_t = (-nll).exp()
-    focal = focused(p_t, nll, gamma)
-    for words, other in (
+    for second, other in (
         ("cross-entropy", nll),
-        (f"(1 - p_t) ** {gamma + 1:g}, as in PolyLoss", (1 - p_t) ** (gamma + 1)),
+        (poly, (1 - p_t) ** (gamma + 1)),
         (f"(1 + p_t) ** {gamma:g} * cross-entropy, as in the cyclical focal loss", (1 + p_t) ** gamma * nll),
         ("the entropy of the prediction", -(log_p.exp() * log_p).sum(1)),
         ("the mean of -log p over the classes", -log_p.mean(1)),
         ("the square of logsumexp", x.logsumexp(1) ** 2),
         ("the mean square of the logits", (x**2).mean(1)),
     ):
-        ff, fo, oo = (focal * focal).sum(), (focal * other).sum(), (other * other).sum()
-        f, o = (focal * alone).sum(), (other * alone).sum()
-        ours, theirs = ((a / (ff * oo - fo * fo)).item() for a in (oo * f - fo * o, ff * o - fo * f))
-        rows = ours * focal + theirs * other
-        both = ours > 1e-3 and abs(theirs) > 1e-3
-        if both and torch.allclose(alone, rows.detach(), rtol=1e-3, atol=1e-5) and gives(found, rows.mean()):
-            first = "the focal loss" if abs(ours - 1) < 1e-3 else f"{ours:.3g} times the focal loss"
-            return f"{first}, {'plus' if theirs > 0 else 'less'} {abs(theirs):.3g} times {words}"
-    return None
+        yield "the focal loss", second, focused(p_t, nll, gamma), other
+    p_t = given(x.sigmoid(), hot)
+    for alpha in (None, *dict.fromkeys(a for a in [*own, 0.25, 0.75] if a < 1)):
+        first = f"a sigmoid focal loss, the mean of one yes-or-no question for each class{sides_of(alpha)}"
+        focal = yes_or_no(x.sigmoid(), hot, gamma, alpha) / x.shape[1]
+        yield first, "binary cross-entropy", focal, -p_t.log().mean(1)
+        yield first, poly, focal, ((1 - p_t) ** (gamma + 1)).mean(1)
 
 
 def _of_the_batch(adapter):
@@ -280,4 +325,4 @@ def relative_of(adapter):
     if adapter.error is not None:
         return None
     several = _of_many_gammas, _per_positive, _with_another_term, _of_the_batch, _moved_logits, _overlap
-    return first_kind(adapter, _known, _rescaled, _other_gamma, *several)
+    return first_kind(adapter, _alpha_is_the_exponent, _known, _rescaled, _other_gamma, *several)
