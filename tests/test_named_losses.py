@@ -103,6 +103,21 @@ def one_gamma_for_both_sides(x, y, gamma=2.0, eps=0.1):
     return -((hot * (1 - eps) + eps / x.shape[1]) * factor * log_p).sum(1).mean()
 
 
+def smoothed_outside(x, y, gamma=2.0, smoothing=0.1):
+    _, p_t = parts(x, y)
+    return ((1 - p_t) ** gamma * F.cross_entropy(x, y, label_smoothing=smoothing, reduction="none")).mean()
+
+
+def clamped_targets(x, y, gamma=2.0, epsilon=0.1):
+    log_p, hot = x.log_softmax(1), F.one_hot(y, x.shape[1]).to(x).clamp(min=epsilon)
+    return -(hot * (1 - log_p.exp()) ** gamma * log_p).sum(1).mean()
+
+
+def reduced_without_a_jump(x, y, threshold=0.25, gamma=2.0):
+    ce, p_t = parts(x, y)
+    return (torch.where(p_t < threshold, 1.0, ((1 - p_t) / (1 - threshold)) ** gamma) * ce).mean()
+
+
 def with_bce(x, y, gamma=2.0, alpha=0.25):
     side = alpha * y + (1 - alpha) * (1 - y)
     return 0.5 * (side * focal_of_yes_and_no(x, y, gamma)).mean() + 0.5 * bce(x, y).mean()
@@ -141,10 +156,16 @@ def focal_of_yes_and_no(x, y, gamma):
         (scaled_margin, "[0.5, 0.4, 0.3] is taken off the target's logit, by class; all are then multiplied by 20"),
         (factors_of_logits, "a focal loss of logits multiplied by [0.5, 1, 2], a factor for each class"),
         (adjusted, "a focal loss of logits to which [0.476, -0.0351, -0.441] was added"),
-        (summed_by_default, "a focal loss whose gamma depends on p_t: 2 or 5."),
-        (smoothed_by_its_own_p, "smoothing 0.1: 0.1 / (C - 1) for each other class, each focused by its own p."),
-        (smoothed_with_a_mean_of_p, "0.1 / (C - 1) for each other class, and p_t the mean of p by these shares."),
-        (one_gamma_for_both_sides, "gamma 2 for the target and 2 for other classes, smoothing 0.1: 0.1 / C for every"),
+        (summed_by_default, "a focal loss whose gamma depends on p_t: 5 below 0.25, else 2."),
+        (
+            smoothed_by_its_own_p,
+            "0.9 for the target, 0.1 / (C - 1) for each other class, with (1 - p_k) ** gamma inside the sum.",
+        ),
+        (smoothed_with_a_mean_of_p, "0.1 / (C - 1) for each other class, with 1 less the mean of p by these shares"),
+        (one_gamma_for_both_sides, "gamma 2 for the target and 2 for other classes, smoothing 0.1: 0.1 / C for each"),
+        (smoothed_outside, "smoothing 0.1: 0.1 / C for each class, 0.9 more for the target, with (1 - p_t) ** gamma"),
+        (clamped_targets, "the focal loss, plus 0.1 times the focal losses of the other classes."),
+        (reduced_without_a_jump, "the reduced focal loss, as cross-entropy below p_t = 0.25."),
         (with_bce, "0.5 times a sigmoid focal loss, the mean of one yes-or-no question for each class, 0.25 for yes"),
         (with_bce, "and 0.75 for no, plus 0.5 times binary cross-entropy."),
         (poly_of_yes_and_no, "question for each class, plus 1 times (1 - p_t) ** 3, as in PolyLoss."),
@@ -259,7 +280,7 @@ def weights_inside(x, y, weight=None, gamma=2.0):
         (clamped_logits, "It clamps the logits to [-1, 2]: beyond, nothing is learned."),
         (softmax_and_sigmoid, "Its factor is of a softmax, its cross-entropy of sigmoids."),
         (cut_off, "p_t cut out of the gradient."),
-        (shares_inside, "Label smoothing inside p_t, 0.1 / (C - 1) for each other class."),
+        (shares_inside, "Label smoothing inside p_t: 0.9 for the target, 0.1 / (C - 1) for each other class."),
         (weights_inside, "Class weights inside the exponent; else it is a sigmoid focal loss"),
     ],
 )

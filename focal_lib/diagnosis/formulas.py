@@ -74,8 +74,9 @@ def references(hot, x, gamma, own):
 
 def smoothed_targets(hot, s):
     """(words, targets) of the two smoothings of one-hot targets that people write."""
-    yield f"{s:g} / C for every class", hot * (1 - s) + s / hot.shape[1]
-    yield f"{s:g} / (C - 1) for each other class", hot * (1 - s) + (1 - hot) * s / (hot.shape[1] - 1)
+    yield f"{s:g} / C for each class, {1 - s:g} more for the target", hot * (1 - s) + s / hot.shape[1]
+    shared = s / (hot.shape[1] - 1)
+    yield f"{1 - s:g} for the target, {s:g} / (C - 1) for each other class", hot * (1 - s) + (1 - hot) * shared
 
 
 def _smoothed(hot, x, gamma, own, s):
@@ -85,15 +86,17 @@ def _smoothed(hot, x, gamma, own, s):
     p_t = (p * hot).sum(1)
     for shares, soft in smoothed_targets(hot, s):
         rows = -(soft * log_p).sum(1)
-        yield f"{words}: {shares}, and the p_t of the target", focused(p_t, rows, gamma)
-        yield f"{words}: {shares}, each focused by its own p", -(soft * (1 - p) ** gamma * log_p).sum(1)
-        yield f"{words}: {shares}, and p_t the mean of p by these shares", focused((soft * p).sum(1), rows, gamma)
+        yield f"{words}: {shares}, with (1 - p_t) ** gamma before the sum", focused(p_t, rows, gamma)
+        inside = -(soft * (1 - p) ** gamma * log_p).sum(1)
+        yield f"{words}: {shares}, with (1 - p_k) ** gamma inside the sum", inside
+        mean = f"{words}: {shares}, with 1 less the mean of p by these shares, to the power gamma, before the sum"
+        yield mean, focused((soft * p).sum(1), rows, gamma)
         for yes, no in itertools.product(dict.fromkeys([*own, gamma, 0.0]), repeat=2):
             factor = hot * (1 - p_t[:, None]) ** yes + (1 - hot) * p**no
             of_two = f"an asymmetric focal loss, gamma {yes:g} for the target and {no:g} for other classes"
             yield f"{of_two}, smoothing {s:g}: {shares}", -(soft * factor * log_p).sum(1)
-    soft_ones = (f"{0.5 * s:g} for every no", hot * (1 - s) + 0.5 * s), next(smoothed_targets(hot, s))
-    for (shares, soft), alpha in itertools.product(soft_ones, (None, *own)):
+    halved = f"{1 - 0.5 * s:g} for a yes, {0.5 * s:g} for a no", hot * (1 - s) + 0.5 * s
+    for (shares, soft), alpha in itertools.product((halved, next(smoothed_targets(hot, s))), (None, *own)):
         bce = F.binary_cross_entropy_with_logits(x, soft, reduction="none")
         for asked in (soft, hot):
             weight = 1.0 if alpha is None else given(alpha, asked)
@@ -111,8 +114,9 @@ def _with_another_focus(hot, x, gamma, own):
         p_t = given(p, hot)
         for t in dict.fromkeys([*own, 0.5]):
             if 0.01 < t < 1:
-                rows = torch.where(p_t < t, 1.0, (1 - p_t) / t) ** gamma * bce
-                yield f"the reduced focal loss, as cross-entropy below p_t = {t:g}{kind}", rows.sum(1)
+                words = f"the reduced focal loss, as cross-entropy below p_t = {t:g}{kind}"
+                for by in (t, 1 - t):  # libraries divide by either: the second makes no jump at t
+                    yield words, (torch.where(p_t < t, 1.0, (1 - p_t) / by) ** gamma * bce).sum(1)
     for a in dict.fromkeys([*own, 1.0, 0.75]):
         words = f"the varifocal loss of yes and no: -log p for a yes, -{a:g} p ** gamma * log(1 - p) for a no"
         yield words, -(hot * yes.log() + a * (1 - hot) * yes**gamma * no.log()).sum(1)

@@ -135,7 +135,7 @@ def _formulas(x, hot, gamma, own, floor):
     for s in (s for s in own if 0 < s < 1):
         for words, soft in smoothed_targets(hot, s):
             smooth = -(soft * log_p).sum(1)
-            what = _SMOOTHED[0] if words.endswith("every class") else f"{_SMOOTHED[0]}, {words}"  # that is torch's
+            what = _SMOOTHED[0] if words.endswith("target") else f"{_SMOOTHED[0]}: {words}"  # the first is torch's
             yield what, _SMOOTHED[1], focused((-smooth).exp(), smooth, gamma)
     if floor:
         never = "Take log p_t from log_softmax: it needs no floor."

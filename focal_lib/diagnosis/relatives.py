@@ -204,7 +204,25 @@ def _of_many_gammas(adapter):
     kinds = sorted({round(2 * power) / 2 for power in powers.flatten().tolist()})
     if not 2 <= len(kinds) <= 4 or not 0 <= kinds[0] <= kinds[-1] < 20:
         return None
-    return f"a focal loss whose gamma depends on p_t: {' or '.join(f'{k:g}' for k in kinds)}"
+    return f"a focal loss whose gamma depends on p_t: {_ranges(adapter, hot.shape[1])}"
+
+
+def _ranges(adapter, classes):
+    """The gammas of single rows and the p_t at which they change, in words."""
+
+    def power(p):
+        row = adapter.tensor([[p] + [(1 - p) / (classes - 1)] * (classes - 1)])
+        loss, p_t = adapter(row.log(), adapter.labels([0])).detach().sum(), row[0, 0]
+        return round(2 * ((loss / -p_t.log()).log() / (1 - p_t).log()).item()) / 2
+
+    words, grid = [], [0.01 + 0.02 * k for k in range(50)]
+    for low, high in itertools.pairwise(grid):
+        if (below := power(low)) != power(high):
+            for _ in range(20):
+                middle = (low + high) / 2
+                low, high = (middle, high) if power(middle) == below else (low, middle)
+            words.append(f"{below:g} below {high:.3g}")
+    return f"{', '.join(words)}, else {power(grid[-1]):g}"
 
 
 def gives(found, total):
@@ -244,6 +262,7 @@ def _terms(x, hot, gamma, own):
         ("cross-entropy", nll),
         (poly, (1 - p_t) ** (gamma + 1)),
         (f"(1 + p_t) ** {gamma:g} * cross-entropy, as in the cyclical focal loss", (1 + p_t) ** gamma * nll),
+        ("the focal losses of the other classes", -((1 - hot) * (1 - log_p.exp()) ** gamma * log_p).sum(1)),
         ("the entropy of the prediction", -(log_p.exp() * log_p).sum(1)),
         ("the mean of -log p over the classes", -log_p.mean(1)),
         ("the square of logsumexp", x.logsumexp(1) ** 2),
