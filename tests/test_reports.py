@@ -79,7 +79,7 @@ def test_a_fragile_loss_is_told_when_it_bites():
 
 def test_a_faulty_loss_is_told_who_is_safe():
     diagnosis = diagnose(CATALOGUE["first_rows_upstream"].loss)
-    safe = "Without, its numbers are the focal loss's."
+    safe = "Without, in ordinary use, its numbers are the focal loss's."
     assert diagnosis.next == [f"It bites with a mask or weights over the losses of reduction='none'. {safe}"]
     assert diagnose(CATALOGUE["mean_before_pt"].loss).next == []
 

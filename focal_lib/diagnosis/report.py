@@ -156,7 +156,7 @@ class Diagnosis:
             when = self._bites(name for name in worst if name not in told)
             return [*([self.everyday] if self.everyday else []), *([f"It bites with {when}."] if when else [])]
         if self.verdict == "faulty" and not {*worst} - {*BITES} and self.levels.get(GRADIENT) != "wrong":
-            return [f"It bites with {self._bites(worst)}. Without, its numbers are the focal loss's."]
+            return [f"It bites with {self._bites(worst)}. Without, in ordinary use, its numbers are the focal loss's."]
         return []
 
     def _bites(self, names):
