@@ -179,7 +179,7 @@ def test_a_relative_says_that_its_broken_promises_are_those_of_another_loss():
 
 def test_a_promise_that_does_not_hold_is_quoted():
     said = str(diagnose(lambda x, y, gamma=2.0: focal(x, y, gamma) + 0.1))
-    assert "promises, first the promise that at gamma = 0, focal loss is cross-entropy." in said
+    assert "promises, first: “At gamma = 0, focal loss is cross-entropy.”" in said
     assert "Breaks the promise: “At gamma = 0" in said
 
 

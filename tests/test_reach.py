@@ -163,7 +163,7 @@ class WarmUp(nn.Module):
 def test_a_memory_is_told_before_what_follows_from_it():
     diagnosis = diagnose(WarmUp)
     assert diagnosis.verdict == "faulty" and diagnosis.suspects == []
-    assert "the promise that the same call gives the same number" in diagnosis.headline
+    assert "first: “The same call gives the same number" in diagnosis.headline
 
 
 def test_a_lost_sign_is_told_first():

@@ -129,4 +129,24 @@ def test_weights_that_do_more_than_multiply_make_a_relative_faulty():
     diagnosis = diagnose(WeightsInside)
     assert diagnosis.verdict == "faulty"
     assert "inside p_t, or in one term of several; else it is the focal loss, plus 0.5 times" in diagnosis.headline
-    assert diagnosis.unexplained == []
+    assert diagnosis.mistake[3] == ["alpha_scales_its_class"]
+    assert diagnosis.next == [
+        "For the paper's focal loss, pass ce_weight=0. Tried: its numbers are the focal loss's then; still broken: "
+        "alpha_scales_its_class, is_finite_for_small_gamma.",
+    ]
+
+
+def of_kept_rows(x, y, gamma=2.0):
+    ce = F.cross_entropy(x, y, reduction="none")
+    return ((1 - torch.exp(-ce)) ** gamma * ce).sum() / (y != -100).sum()
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        (on_the_fence, "Targets of -100 cost nothing, and count in its mean: divide by the number of the others."),
+        (of_kept_rows, "It leaves out targets of -100, as F.cross_entropy does."),
+    ],
+)
+def test_what_becomes_of_ignored_targets_is_told(loss, said):
+    assert said in diagnose(loss).conventions

@@ -60,7 +60,7 @@ class FirstRowForAll(torch.autograd.Function):
     source="linkedin/Liger-Kernel#968, linkedin/Liger-Kernel#1298, NVIDIA-NeMo/Automodel#3853, paiml/aprender#2182",
     symptom="With reduction='none' and a mask or weights outside, a batch trains by the weight of its first row.",
     hides="The mean and the sum hand every row the same number.",
-    fix="In backward, return grad[:, None] * saved, so that each row has its own.",
+    fix="In backward, write grad[:, None] for grad[0], so that each row has its own.",
     mend={"grad[0]": "grad[:, None]"},
     batched=False,
 )

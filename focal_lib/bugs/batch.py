@@ -12,7 +12,7 @@ from .parts import cross_entropy, focus, pick, reduced
     source=f"{SOURCE_1}; jfzhang95/pytorch-deeplab-xception#133 (2019), kaidic/LDAM-DRW#6 (2019)",
     symptom="Hard examples are not favoured: training is cross-entropy with a step that shrinks as it succeeds.",
     hides="The loss falls, and at gamma = 0 it equals cross-entropy exactly.",
-    fix='Compute the cross-entropy with reduction="none" and reduce last.',
+    fix='Compute the cross-entropy with reduction="none", and take the mean last, over the rows that are not ignored.',
     mend={
         "F.cross_entropy(input, target)": 'F.cross_entropy(input, target, reduction="none")',
         "focus(ce, gamma) * ce": "(focus(ce, gamma) * ce).mean()",

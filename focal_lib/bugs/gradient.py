@@ -13,7 +13,8 @@ from .parts import cross_entropy, focus, reduced
     source=f"{SOURCE_3}; liuyuisanai/Focal-Loss#11 (2017), kornia/kornia#918 (2021), fizyr/keras-retinanet#706 (2018)",
     symptom="Training with gamma = 0.5 runs for a while, then every weight is NaN.",
     hides="It needs one example so certain that p_t rounds to 1, and gamma = 2 never shows it.",
-    fix="Write -torch.expm1(-ce.clamp_min(torch.finfo(ce.dtype).tiny)) for 1 - p_t, where ce is -log p_t.",
+    fix="Write -torch.expm1(-ce.clamp_min(torch.finfo(ce.dtype).tiny)) for 1 - p_t, in a backward of your "
+    "own too, where ce is -log p_t without weights or smoothing.",
     mend={
         "p_t = torch.exp(-ce)": "tiny = torch.finfo(ce.dtype).eps ** 2",
         "(1 - p_t) ** gamma": "(-torch.expm1(-ce.clamp_min(tiny))) ** gamma",
@@ -78,7 +79,7 @@ def epsilon_lost_in_half(input, target, gamma=2.0, reduction="mean"):
     symptom="Values are right, steps too small: the true gradient is 1.09 times as long at p_t = 0.01, "
     "2.99 times at 0.99.",
     hides="The loss itself is exact. Some do this on purpose; then it should say so.",
-    fix="No .detach(), no .data.",
+    fix="No .detach(), no .data; then see that the gradient is finite for gamma below 1 too.",
     mend={".detach()": ""},
 )
 def detached_focus(input, target, gamma=2.0, reduction="mean"):
@@ -148,7 +149,7 @@ def gradient_of_probability(input, target, gamma=2.0, reduction="mean"):
     source="HeyLynne/FocalLoss_for_multiclass#4 (2023), by its one-hot product",
     symptom="NaN as soon as a class is masked with -inf.",
     hides="Most models mask nothing.",
-    fix="Write log_p.gather(1, target[:, None])[:, 0] for (one_hot * log_p).sum(1): 0 times -inf is nan.",
+    fix="Take log_p.gather(1, target[:, None])[:, 0] first, and compute with that alone: elsewhere 0 meets -inf.",
     mend={
         "    onehot = F.one_hot(target, input.shape[1]).to(input.dtype)\n": "",
         "(onehot * F.log_softmax(input, dim=1)).sum(1)": "F.log_softmax(input, dim=1).gather(1, target[:, None])[:, 0]",

@@ -120,7 +120,7 @@ class AlphaOverwritten(nn.Module):
     source=SOURCE_3,
     symptom="After a class was dropped from the data, every class behind it has its neighbour's weight.",
     hides="Indexing by the target finds a number, only not the right one.",
-    fix='if len(alpha) != input.shape[1]: raise ValueError("alpha must have a weight for each class").',
+    fix='if alpha is not None and len(alpha) != input.shape[1]: raise ValueError("one weight for each class, please").',
     mend={"alpha[target]": "pick(alpha, target, input)"},
 )
 def alpha_length_unchecked(input, target, alpha=None, gamma=2.0, reduction="mean"):
@@ -155,7 +155,7 @@ class AlphaNoneCrashes(nn.Module):
     source=f"{SOURCE_3}; yatengLG/Focal-Loss-Pytorch#17 (2023)",
     symptom="It runs on the CPU and fails on the GPU; a saved model forgets its weights.",
     hides="On a CPU nothing moves, and who saves no model misses no weights.",
-    fix='In __init__, write self.register_buffer("alpha", alpha) for self.alpha = alpha.',
+    fix='In __init__, write self.register_buffer("alpha", alpha) for self.alpha = alpha, a tensor or None.',
     mend={"self.alpha = alpha": 'self.register_buffer("alpha", alpha)'},
 )
 class AlphaStaysBehind(nn.Module):

@@ -36,7 +36,7 @@ MENDS = {  # property -> how to mend it where no cause is known; the others: FOR
     "default_is_unweighted": "Make None the default of alpha, and multiply by alpha[target] only where it is given",
     "alpha_scales_its_class": "Multiply by alpha[target] once, after p_t was taken and before the mean",
     "wrong_alpha_length_is_refused": CATALOGUE["alpha_length_unchecked"].fix,
-    "image_equals_its_rows": "F.cross_entropy takes (N, C, H, W) as it is; elsewhere, "
+    "image_equals_its_rows": "Take the classes at dim=1: F.cross_entropy takes (N, C, H, W) so; elsewhere, "
     "input = input.movedim(1, -1).flatten(0, -2); target = target.flatten(), before all else",
     "gradient_is_the_slope": "No .detach(), .item() or .data between the logits and the loss; a backward of your own "
     "must pass torch.autograd.gradcheck",
@@ -121,5 +121,6 @@ def named(text, names):
     """A text with code in it, its arguments named as the loss names them."""
     for ours, theirs in names.items():
         code = rf"\b{ours}\b(?=[\].,)*:;]|\[| [-+*!=]+ )" if ours in ("input", "target") else rf"\b{ours}\b(?! of )"
+        code = code if ours[0].isalpha() else re.escape(ours)
         text = re.sub(code, theirs, text) if ours != theirs else text
     return text

@@ -16,7 +16,6 @@ from tqdm import tqdm
 from .._checks import check_choice
 from ..bugs import CATALOGUE
 from .adapter import Adapter, Stopped, Untestable, parameters_of
-from .advice import OF_THE_FORMULA
 from .arguments import mistake_in_the_arguments
 from .cases import Violation, make_cases, numbers
 from .forms import PLAIN, TABLE, column, logit
@@ -72,8 +71,8 @@ def diagnose(loss, *, gamma=None, seed=0, dtype=torch.float64, device=None):
             conventions = _apart(_conventions, adapter, violations)
             levels = {name: result.level or PROPERTIES[name].level for name, result in violations.items()}
             suspects = Suspects(violations, results, seed, adapter, levels, _checker(adapter))
-            relative, mistake = _apart(_names, adapter, violations, levels, suspects, gamma)
-            setting, costs = _apart(_tried, adapter, seed, relative, mistake, violations, suspects)
+            relative, kin, mistake = _apart(_names, adapter, violations, levels, suspects, gamma)
+            setting, costs = _apart(_tried, adapter, seed, relative or kin, mistake, violations, suspects)
         except Stopped as stop:
             return Diagnosis(name, stopped=str(stop))
     untested = {name: str(result) for name, result in results.items() if isinstance(result, Untestable)}
@@ -85,6 +84,7 @@ def diagnose(loss, *, gamma=None, seed=0, dtype=torch.float64, device=None):
         explained=suspects.explained,
         nearest=suspects.nearest,
         relative=relative,
+        kin=kin,
         mistake=mistake,
         conventions=conventions,
         reading=_reading(adapter),
@@ -99,13 +99,13 @@ def diagnose(loss, *, gamma=None, seed=0, dtype=torch.float64, device=None):
 
 
 def _names(adapter, violations, levels, suspects, gamma):
-    """Which other loss it is, in words or None, and the mistake that it makes, with what follows from it, or ``[]``.
+    """Which other loss it is, or would be without its mistake, in words or None; that mistake, and what follows, or [].
 
     Where a mistake is known, no bug of the catalogue is left among ``suspects`` that would explain the same.
     """
     wrong = [name for name in violations if levels[name] == "wrong"]
     known = {name for names in suspects.explained.values() for name in names}
-    relative, mistake, follows = None, None, wrong
+    relative, kin, mistake, follows = None, None, None, wrong
     if wrong and "is_stateless" not in violations:
         relative = relative_of(adapter)
         mistake = None if relative else mistake_of(adapter, known.issuperset(wrong))
@@ -136,29 +136,28 @@ def _names(adapter, violations, levels, suspects, gamma):
         follows = [name for name in names if name in violations and name not in known]
         mistake = mistake if len(mistake) > 2 else [*mistake, violations[follows[0]].example]
         if relative:  # the relative has a fault of its own
-            mistake[0], relative = f"{mistake[0]}; else it is {relative}", None
-            follows = [*wrong, *(name for name in OF_THE_FORMULA if name in violations)]
+            mistake[0], kin, relative = f"{mistake[0]}; else it is {relative}", relative, None
     if not mistake:
-        return relative, []
+        return relative, None, []
     *mistake, formula = mistake if len(mistake) > 3 else (*mistake, None)
     follows = [*follows, *(name for name in suspects.replayed(formula, adapter) if name not in follows)]
     suspects.leave_out(follows)
-    return relative, [*mistake, follows]
+    return relative, kin, [*mistake, follows]
 
 
-def _tried(adapter, seed, relative, mistake, violations, suspects):
-    """(argument, value, words) of a setting that makes the focal loss of a relative; what rows of an unknown loss cost.
+def _tried(adapter, seed, other, mistake, violations, suspects):
+    """(argument, value, words) of a setting that makes another loss the focal loss; what rows of an unknown loss cost.
 
     None for what is no question, or has no answer.
     """
-    if relative and (found := first_kind(adapter, setting_of_the_focal_loss)):
+    if other and (found := first_kind(adapter, setting_of_the_focal_loss)):
         argument, value, other = found
         broken = [name for name, result in _check_all(other, seed).items() if isinstance(result, Violation)]
         still = f"; still broken: {', '.join(broken)}" if broken else ", and all that could be tested holds"
         said = f"pass {argument}={value!r}. Tried: its numbers are the focal loss's then{still}."
         return (argument, value, said), None
     explained = {name for names in suspects.explained.values() for name in names}
-    open = {"gives_the_golden_numbers", GRADIENT} & ({*violations} - explained) and not (relative or mistake)
+    open = {"gives_the_golden_numbers", GRADIENT} & ({*violations} - explained) and not (other or mistake)
     return None, first_kind(adapter, costs_by_p_t) if open else None
 
 
@@ -303,7 +302,36 @@ def _conventions(adapter, violations):
             else:
                 what = f"By default it weights {len(weights)} classes by {numbers(weights, 4)}"
                 found.append(f"{what}; weights of your own are used.")
+    if adapter.takes_weights and not adapter.alpha_is_numeric:
+        found += _of_one_number(adapter)
+    if "ignore_index" not in adapter.settable and adapter.own_reduction == "mean":
+        found += _of_ignored_targets(adapter)
     return found
+
+
+def _of_one_number(adapter):
+    """What a single number means as alpha, in words, where it weighs two classes; nothing where it does not."""
+    with contextlib.suppress(Exception):
+        quarter = (adapter.singles(2, alpha=0.25) / adapter.singles(2)).mean(1)
+        if torch.allclose(quarter, adapter.tensor([0.25, 0.75]), rtol=1e-3):
+            return [
+                "A number as alpha weighs class 0 by it and class 1 by 1 - alpha; in the paper alpha is for class 1."
+            ]
+    return []
+
+
+def _of_ignored_targets(adapter):
+    """What becomes of targets of -100, which F.cross_entropy leaves out, in words; nothing where it refuses them."""
+    input, target = adapter._batch()
+    kept = target != 2
+    with contextlib.suppress(Exception):
+        got = adapter(input, torch.where(kept, target, torch.full_like(target, -100))).detach()
+        alone = adapter(input[kept], target[kept]).detach()
+        if torch.allclose(got, alone, rtol=1e-4):
+            return ["It leaves out targets of -100, as F.cross_entropy does."]
+        if torch.allclose(got, alone * kept.sum() / len(kept), rtol=1e-4):
+            return ["Targets of -100 cost nothing, and count in its mean: divide by the number of the others."]
+    return []
 
 
 def _reading(adapter):
@@ -320,11 +348,12 @@ def _reading(adapter):
 
 
 def _names_of(adapter):
-    """What the loss calls alpha, gamma, logits and targets."""
+    """What the loss calls alpha, gamma, logits and targets, and which axis has the classes."""
     names = {n: adapter.names[n] for n in ("alpha", "gamma", "ignore_index") if n in adapter.names}
     if adapter.form.input in (logit, column):
         names |= dict.fromkeys(("F.cross_entropy", "cross-entropy"), "F.binary_cross_entropy_with_logits")
-    return names | adapter.pair_called
+    axis = {", 1)": ", -1)", ".shape[1]": ".shape[-1]"} if adapter.classes_last else {}
+    return names | axis | adapter.pair_called
 
 
 def _left(adapter, name, setting):

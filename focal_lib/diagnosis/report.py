@@ -24,11 +24,12 @@ class Diagnosis:
         explained: bug id -> the violated properties it explains.
         nearest: where some violation fits no known bug, the id of the bug that shares some of its numbers.
         relative: which other known loss this is, in words; None if none.
+        kin: which other known loss it would be without its mistake, in words.
         mistake: what it does wrong, the fix, an example, and the violated properties that this explains, where it is
             known and not in the catalogue; else empty.
         conventions: choices that are not faults, in words.
         reading: how the numbers of the examples come about, in words, where that does not go without saying.
-        names: alpha, gamma, input and target -> what the loss calls them.
+        names: alpha, gamma, input and target -> what the loss calls them; the axis of classes -> where it has it.
         setting: what to pass so that another loss becomes the focal loss, and what is still broken then, in words.
         costs: what rows of a loss of unknown cause cost, beside the focal loss, in words.
         everyday: for a fragile loss, how far it is right in float32 with gamma = 2, in words.
@@ -44,6 +45,7 @@ class Diagnosis:
     explained: dict = field(default_factory=dict)
     nearest: str | None = None
     relative: str | None = None
+    kin: str | None = None
     mistake: list = field(default_factory=list)
     conventions: list = field(default_factory=list)
     reading: list = field(default_factory=list)
@@ -133,23 +135,25 @@ class Diagnosis:
             others = f"; the other {rest} have other causes" if rest > 1 else "; the other one has another cause" * rest
             said = f"{CATALOGUE[first].title}: {some}{share} {are} of this bug, to the digit{others}"
             return f"{name}: {self.verdict}. {said}."
-        of = f"{broken} promises, first the promise that" if broken > 1 else "the promise that"
-        statement = PROPERTIES[self._serious[0]].statement
-        return f"{name}: {self.verdict}. It breaks {of} {statement[0].lower()}{statement[1:]}"
+        of = f"{broken} promises, first" if broken > 1 else "a promise"
+        return f"{name}: {self.verdict}. It breaks {of}: “{PROPERTIES[self._serious[0]].statement}”"
 
     @property
     def next(self):
         """What to do about another loss, and when a fragile one bites, in sentences to follow the headline."""
         if self.stopped:
             return []
+        change = self.setting or named(to_the_focal_loss(self.relative or self.kin or ""), self.names)
+        change = f"For the paper's focal loss, {change}"
         if self.relative:
-            change = self.setting or named(to_the_focal_loss(self.relative), self.names)
-            beside = [name for name in self.unexplained if not self._of_another(name)]
+            beside = [name for name in self.unexplained if not self._follows(name)]
             beside += [n for names in self.explained.values() for n in names if self.levels[n] != "wrong"]
             when = self._bites(beside)
             rest = f"Beside that, it bites with {when}." if when else "Beside that, see below." * bool(beside)
             right = "If you want that loss, keep it: its numbers are right as that."
-            return [right, f"For the paper's focal loss, {change}", rest or "Nothing else that was tested is broken."]
+            return [right, change, rest or "Nothing else that was tested is broken."]
+        if self.kin:
+            return [change]
         worst = list(self._serious)
         if self.verdict == "fragile":
             told = FAR_APART if "wrong with" in (self.everyday or "") else ()  # it says from where on
@@ -191,7 +195,7 @@ class Diagnosis:
             yield f"{bug.title} ({id})", lines, bug.fix
         if not self._mistake_first:
             yield from mistake
-        if self.unexplained and not self.relative and not self._untraced_first:
+        if not self._untraced_first:
             yield from self._untraced()
 
     def _shown(self, name):
@@ -220,6 +224,8 @@ class Diagnosis:
         """What no suspect explains, by what mends it: the worst first, and of manners only where there is no more."""
         groups = {}
         for name in self.unexplained:
+            if self._follows(name):
+                continue
             groups.setdefault(self._mend(name), []).append(name)
         for number, (fix, names) in enumerate(groups.items()):
             if number and self.levels[names[0]] == "manners":
@@ -240,31 +246,39 @@ class Diagnosis:
         if self.mistake:
             ours = f"Promises broken by “{self.mistake[0]}”:", self.mistake[3]
             groups.insert(0 if self._mistake_first else len(groups), ours)
-        follows = [name for name in self.unexplained if self.relative and self._of_another(name)]
+        follows = [name for name in self.unexplained if self._follows(name)]
         rest = [name for name in self.unexplained if name not in follows]
-        groups.append(("Of the focal loss's promises, this other loss breaks, as it must:", follows))
         groups.insert(
             0 if self._untraced_first else len(groups),
             (f"Promises broken{' beside that' if self.relative else ', traced to none of the known bugs'}:", rest),
         )
+        groups.append(("Of the focal loss's promises, this other loss breaks, as it must:", follows))
         for heading, names in groups:
             if names:
-                yield heading, [(f"{n} ({self.levels[n]})", PROPERTIES[n].statement, self._example(n)) for n in names]
+                levels = [f"{name} ({self.levels[name]})" * (not self._follows(name)) or name for name in names]
+                yield (
+                    heading,
+                    [
+                        (n, PROPERTIES[name].statement, self._example(name))
+                        for n, name in zip(levels, names, strict=True)
+                    ],
+                )
 
     def _example(self, name):
         """The counter-example of a violation, and what to do about it where no cause says so."""
-        if name not in self.unexplained or (self.relative and self._of_another(name)) or name not in MENDS:
+        if name not in self.unexplained or self._follows(name) or name not in MENDS:
             return self.violations[name]
         return f"{self.violations[name].rstrip('.')}. Mend: {self._mend(name)}"
 
-    def _of_another(self, name):
+    def _follows(self, name):
         """Whether a broken promise follows from its being another loss."""
-        return self.levels[name] == "wrong" or name in OF_THE_FORMULA
+        return bool(self.relative or self.kin) and (self.levels[name] == "wrong" or name in OF_THE_FORMULA)
 
     def _levels(self):
         """What the levels mean that stand in this report."""
-        words = [f"{level}: {LEVEL_WORDS[level]}" for level in LEVELS if level in self.levels.values()]
-        return f"({'; '.join(words)}.)"
+        told = {level for name, level in self.levels.items() if not self._follows(name)}
+        words = "; ".join(f"{level}: {LEVEL_WORDS[level]}" for level in LEVELS if level in told)
+        return [f"({words}.)"] if words else []
 
     def _notes(self):
         """(heading, lines) of what is good to know."""
@@ -281,7 +295,7 @@ class Diagnosis:
         for title, words, fix in self.causes():
             lines += ["", f"→ {title}", *(f"    {word}" for word in words), f"    Fix: {fix}"]
         for number, (heading, entries) in enumerate(self._broken()):
-            lines += ["", heading, *([] if number else [self._levels()])]
+            lines += ["", heading, *([] if number else self._levels())]
             for name, statement, example in entries:
                 shown = any(self.violations[name.split()[0]] in line for line in lines)
                 lines += [f"✗ {name}: {statement}", *([] if shown else [f"    {example}"])]
@@ -302,7 +316,7 @@ class Diagnosis:
             parts.append(f"<p>→ <strong>{say(title)}</strong><br>{lines}<br><strong>Fix:</strong> {say(fix)}</p>")
         for heading, entries in self._broken():
             rows = "".join(f"<li>{say(s)} <small>({say(n)})</small><br>{say(e)}</li>" for n, s, e in entries)
-            summary = f"<summary>{say(heading)} {len(entries)}</summary><p>{say(self._levels())}</p>"
+            summary = f"<summary>{say(heading)} {len(entries)}</summary><p>{say(' '.join(self._levels()))}</p>"
             parts.append(f"<details>{summary}<ul>{rows}</ul></details>")
         for heading, words in self._notes() if not self.stopped else ():
             if words:

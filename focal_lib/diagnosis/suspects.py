@@ -114,7 +114,8 @@ class Suspects:
         tried.loss, tried.own_gamma, tried.settable = loss, adapter.own_gamma, tried.settable & adapter.settable
         cases = make_cases(self.seed, adapter.dtype, classes=adapter.only_classes)
         theirs = {name: check(name, tried, cases) for name in self.violations}
-        return [n for n, r in theirs.items() if isinstance(r, Violation) and _same(self.violations[n].got, r.got)]
+        alike = {n for n, r in theirs.items() if isinstance(r, Violation) and _same(self.violations[n].got, r.got)}
+        return [name for name in theirs if name in alike and not _has_nan(self.violations[name].got)]
 
     def _holds(self, again, id, name):
         """Whether the bug gives the loss's numbers on other cases too, where there are other cases."""

@@ -9,6 +9,8 @@ from ..adapter import Untestable
 from ..cases import IN_A_PAGE, Violation, check_finite, expect, expect_finite, gradient, numbers, rows_of, smallest
 from .registry import a_property
 
+MANY = 2000  # classes
+
 
 @a_property("Loss and gradient are finite for logits of 10 000.", "extremes", level="fragile")
 def is_finite_at_extreme_logits(loss, cases):
@@ -83,8 +85,8 @@ def right_every_day(loss):
     loss = copy.copy(loss)
     loss.dtype = torch.float32
 
-    def wrong(gap):
-        input, target = loss.tensor([[abs(gap), 0]]), loss.labels([int(gap < 0)])
+    def wrong(row, target):
+        input, target = loss.tensor([row]), loss.labels([target])
         wide = input.double().requires_grad_()
         (right,) = torch.autograd.grad(rows_of(loss, wide, target, loss.gammas[0]).sum(), wide)
         try:
@@ -97,12 +99,18 @@ def right_every_day(loss):
             return f"the gradient is {numbers(slope, 3)}, expected {numbers(right, 3)}"
         return None
 
+    def apart(gap):
+        return wrong([abs(gap), 0], int(gap < 0))
+
     where = f"With float32 and gamma = {loss.gammas[0]:g}"
     for sign, side in ((-1, "behind"), (1, "ahead")):
-        if wrong(sign * 100):
+        if apart(sign * 100):
             # In steps of 5: at which unit it rounds away differs from one machine to the next.
-            gap = 5 * smallest(lambda fives, sign=sign: wrong(sign * 5 * fives), 0, 20)
-            return (
-                f"{where} it is right with the target's logit {gap - 5} {side}, wrong with {gap}: {wrong(sign * gap)}."
+            gap = 5 * smallest(lambda fives, sign=sign: apart(sign * 5 * fives), 0, 20)
+            said = (
+                f"{where} it is right with the target's logit {gap - 5} {side}, wrong with {gap}: {apart(sign * gap)}."
             )
+            if sign < 0 and loss.only_classes is None and wrong([0.0] * MANY, 0):
+                said += f" So it is for {MANY} equal logits, where a model of {MANY} classes starts."
+            return said
     return f"{where}, in small batches, it is right whatever the logits are: tried up to 100 apart."
