@@ -30,7 +30,7 @@ def test_names_above_columns_are_a_table_with_its_title():
     assert (kind, caption) == ("table", "10 seeds")
     assert rows(table) == [
         ["loss", "accuracy", "macro F1"],
-        ["nll", "0.83", "0.68"],
+        ["NLL", "0.83", "0.68"],
         ["focal with alpha", "0.71", "0.55"],
     ]
 
@@ -100,3 +100,9 @@ def test_two_intervals_a_line_are_two_groups():
 )
 def test_other_text_stays_as_it_is(text):
     assert parts(text) == [("text", text.rstrip("\n").split("\n"))]
+
+
+@pytest.mark.parametrize("name, long", [("focal minus CE", False), ("focal with alpha minus weighted nll", True)])
+def test_rows_with_long_names_have_a_layout_of_their_own_on_a_phone(name, long):
+    ((_, _, table),) = parts(f"{name} +0.109 [+0.104, +0.114]\n")
+    assert ("<tbody class=long>" in table) == long

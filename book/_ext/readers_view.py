@@ -32,9 +32,12 @@ def fold(app, docname, source):
         return
     notebook = json.loads(source[0])
     for cell in notebook["cells"]:
-        if cell["cell_type"] == "code" and not is_lesson(cell):
+        if cell["cell_type"] != "code":
+            continue
+        if not is_lesson(cell):
             cell["metadata"].setdefault("tags", []).append("hide-input")
-            cell["metadata"].setdefault("mystnb", {}).update(PROMPT)
+        if "hide-input" in cell["metadata"].get("tags", []):
+            cell["metadata"]["mystnb"] = PROMPT | cell["metadata"].get("mystnb", {})
     source[0] = json.dumps(notebook)
 
 

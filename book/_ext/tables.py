@@ -13,7 +13,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 
 INTERVAL = re.compile(r"([+-]\d+\.\d+) \[([+-]\d+\.\d+), ([+-]\d+\.\d+)\]")
 NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?\s?%?(?: to [+-]?\d+(?:\.\d+)?\s?%?)?")
-NAMES = {"pr auc": "PR-AUC", "ece": "ECE", "brier": "Brier score", "nll": "NLL", "f1": "F1"}
+NAMES = {"pr auc": "PR-AUC", "ece": "ECE", "brier": "Brier score", "nll": "NLL", "f1": "F1", "auc": "AUC"}
 MARKS = "✓✗·"
 WIDTH, HEIGHT = 150, 16
 
@@ -24,7 +24,7 @@ def cells(line):
 
 def words(text):
     """Escaped, with names of metrics in words."""
-    said = re.sub(r"\b(?:pr auc|ece|brier|nll|f1)\b", lambda match: NAMES[match[0]], text.replace("_", " "))
+    said = re.sub(r"\b(?:pr auc|auc|ece|brier|nll|f1)\b", lambda match: NAMES[match[0]], text.replace("_", " "))
     return html.escape(said)
 
 
@@ -81,7 +81,7 @@ def grid_table(rows):
     body = ""
     for name, *values in rows[1:]:
         numbers = "".join(f"<td{' class=tick' * (value in MARKS)}>{html.escape(value)}</td>" for value in values)
-        body += f"<tr><th scope=row>{html.escape(name)}</th>{numbers}</tr>"
+        body += f"<tr><th scope=row>{words(name)}</th>{numbers}</tr>"
     return f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
 
 
@@ -141,7 +141,8 @@ def difference_table(groups):
             mean, low, high = (number.replace("-", "\u2212") for number in numbers)
             drawn = whiskers(*map(float, numbers), far)
             body += f"<tr><th scope=row>{words(name)}</th><td>{mean}</td><td>{low} to {high}</td><td>{drawn}</td></tr>"
-    return f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    long = " class=long" * any(len(row[0]) > 30 for row in rows)  # a name that on a phone gets a line of its own
+    return f"<thead><tr>{head}</tr></thead><tbody{long}>{body}</tbody>"
 
 
 def by_measure(groups, measures):

@@ -65,7 +65,7 @@
       try {
         const found = await question(part, ...asked);
         const proof = /\btargets?\b/.test(found.text) && !/\btarget\b/.test(task.stub);
-        answer.textContent = `${plainly(found.text)}${proof ? "\n(In a proof, input means the logits, and target the labels.)" : ""}`;
+        answer.replaceChildren(...linked(plainly(found.text)), proof ? "\n(In a proof, input means the logits, and target the labels.)" : "");
         if (found.printed) answer.append(`\nIt printed:\n${found.printed}`);
         if (found.ok) solved(part);
       } catch (error) {
@@ -79,6 +79,12 @@
     whenUsed(section, open);
     return section;
   }
+
+  // An exhibit that an answer names is one tap away.
+  const linked = (text) => text.split(/(exhibit \w+)/).map((piece) => {
+    const [, id] = piece.match(/^exhibit (\w+)$/) ?? [];
+    return id ? element("a", { href: `../06_bug_museum.html#${id}` }, piece) : piece;
+  });
 
   // A statement says what it means by N; its formula stands as code.
   const plainly = (text) => text.replace(/The sum is N times the mean\.(?! \(N)/, "The sum is N times the mean. (N is the number of rows; none is ignored here.)");
@@ -174,7 +180,7 @@
     const box = panel("expose", "Expose, on this page", [
       table, element("p", { class: "bench-row" }, ...buttons),
       ...(others.length ? [element("p", {}, "A field that stays empty is not passed: the code takes its own default.")] : []),
-      element("p", { class: "bench-row" }, ...others.map(([, , label]) => label)),
+      element("p", { class: "bench-row bench-others" }, ...others.map(([, , label]) => label)),
       element("p", { class: "bench-row" }, element("label", {}, nothing, " There is nothing to expose")), both,
     ], () => [nothing.checked ? "none" : written()]);
     box.addEventListener("input", () => {
@@ -251,6 +257,8 @@
     cells[i].before(make());
     cells[i].hidden = true;
     if (part !== "progress" && i > 0) cells[i - 1].hidden = true;
+    // How evidence is written down in a notebook: here there are fields.
+    if (part === "expose") document.querySelectorAll("main p").forEach((p) => { p.hidden ||= p.textContent.startsWith("Evidence is a dict:"); });
     // The statements stand beside the boxes: not a second time in code, and a third in what it prints.
     if (part === "predict") cells.filter((cell) => /^exercise = Exercise\(/m.test(code(cell))).forEach((cell) => { cell.hidden = true; });
   };

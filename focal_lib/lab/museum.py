@@ -90,11 +90,12 @@ def story(bug):
     adapter = Adapter(bug.loss)
     example = check(bug.exposed_by, adapter, make_cases(0, classes=adapter.only_classes)).example
     where = "(#which-of-these-trainings-went-wrong)"  # a heading of chapter 06
+    fix = re.sub("__[a-z]+__", r"`\g<0>`", bug.fix)  # two lines would be bold type
     training = f" Its training is curve {TRAINED.index(bug) + 1} of [these]{where}." if bug in TRAINED else ""
     return "\n".join(
         [
             "<details class=story><summary>Right code</summary>\n",
-            f"**The fix.** {bug.fix}\n",
+            f"**The fix.** {fix}\n",
             f"```diff\n{right_code(bug)}\n```\n",
             "</details>\n",
             "<details class=story><summary>Why did nobody notice? The check, where it was seen</summary>\n",

@@ -83,6 +83,9 @@ def test_errors_of_a_fix_help(phone):
     write(page, FIXED + "print(fixed_loss(torch.zeros(2, 3), torch.tensor([0, 1])).shape)\n", SECTION("Fix"))
     said, _ = press(page, SECTION("Fix"))
     assert "✓ Right." in said and "It printed:\ntorch.Size([])" in said
+    link = page.page.locator(SECTION("Fix") + " .bench-answer a")  # the exhibit that it names is one tap away
+    assert link.get_attribute("href") == "../06_bug_museum.html#mean_before_pt"
+    assert page.page.locator("main p", has_text="Evidence is a dict").is_hidden()  # here there are fields
 
 
 def test_ticks_and_tables_are_kept_until_they_are_erased(phone):
@@ -126,6 +129,6 @@ def test_the_list_of_exercises_knows_what_is_solved(phone):
     page.page.reload()
     rows = page.page.locator("main table tr")
     told = [row for row in rows.all_inner_texts() if "✓ solved" in row or "(1 of 3)" in row]
-    assert [row.split("\t")[0].strip() for row in told] == ["1", "9"] and "✓ solved" in told[0]
+    assert [row.split(".")[0].strip() for row in told] == ["1", "9"] and "✓ solved" in told[0]
     headings = page.run("return [...document.querySelectorAll('main article h2')].map((one) => one.textContent)")
     assert headings[0].startswith("The exercises") and page.troubles == []
