@@ -201,6 +201,26 @@ def _detached(adapter):
     return None
 
 
+def _deaf_focus(adapter):
+    """Whether what gamma changes is the same for each target, as where p_t is not taken at the target."""
+    if "gamma" not in adapter.settable:
+        return None
+    x, *_ = measured(adapter)
+    x, c = x.detach()[:4], x.shape[1]
+    with_1, with_3 = (
+        torch.stack(
+            [adapter(row[None], adapter.labels([k]), gamma=gamma).sum().detach() for row in x for k in range(c)]
+        ).reshape(-1, c)
+        for gamma in (1.0, 3.0)
+    )
+    change = with_1 - with_3
+    if change.abs().min() < 1e-6 or not torch.allclose(change, change[:, :1].expand_as(change), rtol=1e-4):
+        return None
+    example = f"logits {numbers(x[0], 3)}: from gamma 1 to 3 it falls by {numbers(change[0, 0], 4)} for each target"
+    what = "The part with gamma in it never looks at the target"
+    return what, "Take p_t at the target: p_t = softmax(1).gather(1, target[:, None])[:, 0].", example
+
+
 def _clamps_logits(adapter):
     """Whether the logits are clamped: clamped beforehand as well, they give the very same numbers."""
     if adapter.form.input not in (PLAIN.input, logit, column):
@@ -280,6 +300,7 @@ def mistake_of(adapter, explained=False):
         fixed_gamma,
         _of_the_backward,
         _detached,
+        _deaf_focus,
         _clamps_logits,
         _of_the_formula,
         _weights_inside,
