@@ -44,12 +44,24 @@ def dice_and_focal(logits, target, gamma=2.0):
     return dice(logits, target) + focal_loss(logits, target, gamma=gamma)
 
 
-@pytest.mark.parametrize("loss", [dice, FocalTversky, dice_of_images, dice_and_focal])
+def dice_and_less_focal(logits, target, gamma=2.0, focal_weight=0.3):
+    return (1 - focal_weight) * dice(logits, target) + focal_weight * focal_loss(logits, target, gamma=gamma)
+
+
+def dice_and_yes_or_no(logits, yes, gamma=2.0, alpha=0.8):
+    bce = F.binary_cross_entropy_with_logits(logits, yes, reduction="none")
+    overlap = 2 * (logits.sigmoid() * yes).sum() / (logits.sigmoid().sum() + yes.sum())
+    return (alpha * (1 - torch.exp(-bce)) ** gamma * bce).mean() + 1 - overlap
+
+
+@pytest.mark.parametrize(
+    "loss", [dice, FocalTversky, dice_of_images, dice_and_focal, dice_and_less_focal, dice_and_yes_or_no]
+)
 def test_a_loss_of_overlaps_is_another_loss(loss):
     diagnosis = diagnose(loss)
     assert diagnosis.verdict == "another loss", diagnosis
     assert "a loss of overlaps, as Dice and Tversky are" in diagnosis.relative
-    assert ("added to a focal loss" in diagnosis.relative) == (loss is dice_and_focal)
+    assert ("added to a focal loss" in diagnosis.relative) == loss.__name__.startswith("dice_and_")
 
 
 def dice_of_all_and_focal(logits, target, gamma=2.0, part=0.5):

@@ -100,7 +100,8 @@ def _overlap(adapter):
     if adapter.form.input is MAPS.input:  # the rows as the pixels of one image
         adapter = copy.copy(adapter)
         adapter.form = Form("", lambda x: x.t()[None, :, None], lambda t, x: t[None, None])
-    for part, squash in itertools.product((0, 1, 0.5), (softmax, torch.sigmoid)):
+    parts = dict.fromkeys([0, 1, 0.5, *own_numbers(adapter)])
+    for part, squash in itertools.product(parts, (softmax, torch.sigmoid)):
         here, there = (_by_p(adapter, rows, target, squash, part) for rows in (x, other))
         first, hot = here[:c], F.one_hot(target[:c], c).to(x)
         if torch.allclose(here, first[target], rtol=1e-3, atol=1e-5) and first.abs().max() > 1e-4:
