@@ -58,6 +58,33 @@ def test_nothing_one_reads_is_cut_off(open_page, page):
         assert opened.run("return document.documentElement.scrollWidth") <= width
 
 
+# JavaScript: of each line of code that wraps, how far from its box what goes on begins.
+SET_IN = r"""
+return [...document.querySelectorAll('article .cell_input pre')].filter((pre) => pre.offsetWidth).flatMap((pre) => {
+  const walker = document.createTreeWalker(pre, NodeFilter.SHOW_TEXT), range = document.createRange();
+  const lines = [[]];
+  while (walker.nextNode())
+    for (const { 0: piece, index } of walker.currentNode.data.matchAll(/\n|[^\n]+/g)) {
+      range.setStart(walker.currentNode, index);
+      range.setEnd(walker.currentNode, index + piece.length);
+      if (piece === '\n') lines.push([]); else lines.at(-1).push(...range.getClientRects());
+    }
+  const after = lines.map((rects) => rects.filter((one) => one.width && one.top - rects[0].top > 8));
+  const left = pre.getBoundingClientRect().left;
+  return after.filter((rects) => rects.length).map((rects) => Math.min(...rects.map((one) => one.left)) - left);
+});
+"""
+
+
+def test_what_wraps_in_code_does_not_begin_where_a_statement_does(open_page):
+    opened = open_page("notebooks/exercises/01_one_number", viewport={"width": 390, "height": 844})
+    margin = "return parseFloat(getComputedStyle(document.querySelector('article .cell_input pre')).paddingLeft)"
+    assert len(opened.run(SET_IN)) > 3 and min(opened.run(SET_IN)) > opened.run(margin) + 10
+    flat = "article pre, article pre * { text-indent: 0 !important; padding-left: 0 !important }"
+    opened.run("document.head.append(Object.assign(document.createElement('style'), { textContent: argument }))", flat)
+    assert min(opened.run(SET_IN)) < 2  # the gate can fail
+
+
 def test_what_is_cut_off_is_found(open_page):
     """The gate can fail."""
     opened = open_page("notebooks/02_loss_curve", viewport={"width": 390, "height": 844})
