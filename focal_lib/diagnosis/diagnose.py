@@ -32,7 +32,7 @@ from .tried import costs_by_p_t, formula_of_p_t, setting_of_the_focal_loss, weig
 __all__ = ["assert_focal_loss", "diagnose"]
 
 
-WEIGHTS = "alpha_scales_its_class"
+WEIGHTS, CALL = "alpha_scales_its_class", "runs_with_defaults"
 CORE = ("gives_the_golden_numbers", "gradient_is_the_slope")  # untested, nothing can be said of a loss
 SIGMOID = ("one_against_all", "one_against_all_averaged")  # wrong for one of C classes, right for many labels
 
@@ -131,6 +131,8 @@ def _names(adapter, violations, levels, suspects, gamma):
     found = None if mistake else mistake_in_the_arguments(adapter, open)
     if not found and beside and (found := first_kind(adapter, weights_beside_the_loss)):
         found = *found, [WEIGHTS]
+    if relative and not found and CALL in wrong:
+        found = "With its defaults it fails", "Let each argument run with the value that it has by default.", [CALL]
     if not mistake and found:
         *mistake, names = found
         follows = [name for name in names if name in violations and name not in known]

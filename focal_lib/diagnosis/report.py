@@ -1,6 +1,8 @@
 """What a diagnosis found, as text, as HTML and as plain data: the cause first."""
 
+import collections
 import html
+import re
 from dataclasses import dataclass, field
 
 from ..bugs import CATALOGUE
@@ -10,6 +12,7 @@ from .properties import LEVELS, PROPERTIES
 __all__ = ["Diagnosis"]
 
 GRADIENT = "gradient_has_the_closed_form"
+RAISED = "it raised "
 FAR_APART = ("is_finite_at_extreme_logits", "gradient_is_full_when_wrong_by_100")
 
 
@@ -85,7 +88,7 @@ class Diagnosis:
     def _mistake_first(self):
         """Whether the report opens with the mistake: unless a bug of the catalogue explains more of what is broken."""
         by_a_bug = len(self.explained[self.suspects[0]]) if self.suspects else 0
-        return bool(self.mistake) and by_a_bug <= len(self.mistake[3])
+        return bool(self.mistake) and (bool(self.kin) or by_a_bug <= len(self.mistake[3]))
 
     @property
     def unexplained(self):
@@ -97,7 +100,10 @@ class Diagnosis:
         """Order of violations: the worst first, and among these a negative loss, which needs no calculation."""
         negative = name == "lies_between_zero_and_cross_entropy" and ": got -" in self.violations[name]
         # What follows from something that is simpler to see comes late.
-        late = name in ("takes_any_gamma", "is_the_same_for_renamed_classes", "image_equals_its_rows")
+        late = name in (
+            *("takes_any_gamma", "is_the_same_for_renamed_classes", "image_equals_its_rows"),
+            *("weights_follow_the_module", "masked_class_is_absent"),
+        )
         lasting = name in ("is_stateless", "inputs_are_unchanged", "is_right_at_every_size")
         return LEVELS.index(self.levels[name]), not lasting, not negative, late
 
@@ -135,6 +141,11 @@ class Diagnosis:
             others = f"; the other {rest} have other causes" if rest > 1 else "; the other one has another cause" * rest
             said = f"{CATALOGUE[first].title}: {some}{share} {are} of this bug, to the digit{others}"
             return f"{name}: {self.verdict}. {said}."
+        errors = collections.Counter(e.partition(RAISED)[2] for e in self.violations.values() if RAISED in e)
+        error, number = errors.most_common(1)[0] if errors else ("", 0)
+        if number > 1 and 2 * number >= broken:
+            so = "all" if number == broken else f"{number} of"
+            return f"{name}: {self.verdict}. It raises {error.rstrip('.')}: {so} its {broken} broken promises are that."
         of = f"{broken} promises, first" if broken > 1 else "a promise"
         return f"{name}: {self.verdict}. It breaks {of}: “{PROPERTIES[self._serious[0]].statement}”"
 
@@ -186,7 +197,7 @@ class Diagnosis:
             yield from self._untraced()
         for id in self.suspects:
             bug, names = CATALOGUE[id], self.explained[id]
-            if self.relative and "wrong" in {self.levels[name] for name in names}:
+            if (self.relative or self.kin) and "wrong" in {self.levels[name] for name in names}:
                 continue  # that is what the other loss is
             best = bug.exposed_by if bug.exposed_by in names else names[0]
             lines = self._shown(best)
@@ -271,8 +282,9 @@ class Diagnosis:
         return f"{self.violations[name].rstrip('.')}. Mend: {self._mend(name)}"
 
     def _follows(self, name):
-        """Whether a broken promise follows from its being another loss."""
-        return bool(self.relative or self.kin) and (self.levels[name] == "wrong" or name in OF_THE_FORMULA)
+        """Whether a broken promise follows from its being another loss; any loss runs with its defaults."""
+        as_it_must = self.levels[name] == "wrong" and name != "runs_with_defaults"
+        return bool(self.relative or self.kin) and (as_it_must or name in OF_THE_FORMULA)
 
     def _levels(self):
         """What the levels mean that stand in this report."""
@@ -308,15 +320,19 @@ class Diagnosis:
     def _repr_html_(self):
         """The report in HTML: inherits the page's colours, so that it reads on light and on dark."""
         colours = {"right": "#009E73", "faulty": "#D55E00", "fragile": "#E69F00"}
-        say = html.escape
+
+        def say(text):
+            return re.sub(r"(?<=\w[.(])(?=\w)", "<wbr>", html.escape(text))  # where code may break on a phone
+
         parts = [f"<p><strong>{say(self.headline)}</strong></p>"]
         parts += [f"<p>{'<br>'.join(map(say, self.next))}</p>"] if self.next else []
         for title, words, fix in self.causes():
             lines = "<br>".join(map(say, words))
             parts.append(f"<p>→ <strong>{say(title)}</strong><br>{lines}<br><strong>Fix:</strong> {say(fix)}</p>")
-        for heading, entries in self._broken():
+        for number, (heading, entries) in enumerate(self._broken()):
             rows = "".join(f"<li>{say(s)} <small>({say(n)})</small><br>{say(e)}</li>" for n, s, e in entries)
-            summary = f"<summary>{say(heading)} {len(entries)}</summary><p>{say(' '.join(self._levels()))}</p>"
+            summary = f"<summary>{say(heading)} {len(entries)}</summary>"
+            summary += "" if number else "".join(f"<p>{say(words)}</p>" for words in self._levels())
             parts.append(f"<details>{summary}<ul>{rows}</ul></details>")
         for heading, words in self._notes() if not self.stopped else ():
             if words:

@@ -58,7 +58,8 @@ class Suspects:
             alike[id] = {name for name, result in theirs.items() if isinstance(result, Violation)}
             same[id] = {name for name in alike[id] if _same(violations[name].got, theirs[name].got)}
             if not any(_telling(violations[name].got) for name in same[id]):  # nan agrees where that is the question
-                extremes = {name for name in same[id] if PROPERTIES[name].group == "extremes"}
+                of_nan = PROPERTIES[CATALOGUE[id].exposed_by].group == "extremes"
+                extremes = {name for name in same[id] if of_nan and PROPERTIES[name].group == "extremes"}
                 same[id] = {name for name in same[id] if not _has_nan(violations[name].got)} | extremes
         agree = {id: {n for n in names if _telling(violations[n].got)} for id, names in same.items()}
         # A suspect gives the same numbers for at least half of what it violates, and an eighth of what is violated
@@ -82,7 +83,10 @@ class Suspects:
             self.explained[best] = [name for name in violations if name in same[best] & left]
             left -= same[best]
         if levels:  # the causes of what is wrong before the causes of what is fragile
-            self.ids.sort(key=lambda id: min(LEVELS.index(levels[name]) for name in self.explained[id]))
+            late = "weights_follow_the_module"
+            self.ids.sort(
+                key=lambda id: (min(LEVELS.index(levels[n]) for n in self.explained[id]), late in self.explained[id])
+            )
         left.discard("runs_with_defaults")  # not running at all is like nothing in particular
         if left:
             # A list: a set has another order in each process. Digits must agree somewhere.
