@@ -127,6 +127,17 @@ def poly_of_yes_and_no(x, y, gamma=2.0):
     return (focal_of_yes_and_no(x, y, gamma) + (1 - torch.exp(-bce(x, y))) ** (gamma + 1)).mean()
 
 
+class Sides(torch.nn.Module):
+    def __init__(self, gamma, alpha):
+        super().__init__()
+        self.gamma, self.alpha = gamma, alpha
+
+    def forward(self, x, y):
+        y = F.one_hot(y, x.shape[1]).to(x)
+        side = y * self.alpha + (1 - y) * (1 - self.alpha)
+        return (side * focal_of_yes_and_no(x, y, self.gamma)).mean()
+
+
 def heat_map(x, y, alpha=2.0, beta=4.0):
     p = x.sigmoid()
     yes, no = (y == 1) * (1 - p) ** alpha * F.logsigmoid(x), (1 - y) ** beta * p**alpha * F.logsigmoid(-x)
@@ -169,6 +180,7 @@ def focal_of_yes_and_no(x, y, gamma):
         (with_bce, "0.5 times a sigmoid focal loss, the mean of one yes-or-no question for each class, 0.25 for yes"),
         (with_bce, "and 0.75 for no, plus 0.5 times binary cross-entropy."),
         (poly_of_yes_and_no, "question for each class, plus 1 times (1 - p_t) ** 3, as in PolyLoss."),
+        (Sides, "a sigmoid focal loss: one yes-or-no question for each class"),
         (heat_map, "the focal loss of heat maps, as CornerNet's: its alpha is the exponent"),
         (counted_from_1, "a sigmoid focal loss whose class 0 has no logit, and class k has logit k - 1"),
     ],

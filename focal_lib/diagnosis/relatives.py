@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import functools
 import itertools
 
 import torch
@@ -41,6 +42,10 @@ def measured(adapter, spread=3):
     try:
         asked = "mean" if "mean" in adapter.reductions else None  # some sum by default
         run = adapter.criterion(c, gamma=adapter.known_gamma, reduction=asked) if alone else adapter
+        if adapter.needs_alpha:  # a number, if it takes one: of an alpha for two sides, 1 would leave one out
+            with contextlib.suppress(Exception):
+                adapter(x[:1], target[:1], alpha=0.25)
+                run = functools.partial(adapter, alpha=0.25)
         alone = torch.stack([mean(run, x[i : i + 1], target[i : i + 1]) for i in range(12)]).detach()
         batch = mean(run, x, target)
         (slope,) = torch.autograd.grad(batch, x)
