@@ -1,5 +1,7 @@
 """The museum's page: its wall, the marks in its code, the right code as a diff, and the way from the game to it."""
 
+from engines import built, pages
+
 from focal_lib.bugs import CATALOGUE
 
 
@@ -77,3 +79,11 @@ def test_which_bug_leads_to_the_exhibit(open_page):
     assert opened.page.locator(f"h3:text-is('{CATALOGUE[id].title}')").first.is_visible()
     view.locator("button[data-action=next]").click()
     assert not link.is_visible()
+
+
+def test_a_table_in_markdown_is_a_table(scriptless):
+    """On every page; the one that a cell returns is read as plain Markdown, without tables, unless the cell says so."""
+    assert [page for page in pages() if "|---" in built(page).read_text("utf-8")] == []
+    scriptless.goto("notebooks/06_bug_museum.html")
+    fold = scriptless.locator("details:has(> summary:text-is('Every bug, and all the checks that find it'))")
+    assert fold.locator("tbody tr").count() == len(CATALOGUE)
