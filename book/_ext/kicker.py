@@ -12,16 +12,24 @@ from live_views import colab_link
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 CHAPTER = re.compile(r"notebooks/(\d\d)_\w+")
-NAME = re.compile(r'(?<=<td>)[^<]*_[^<]*(?=</td>)|(?<=<span class="pre">)[^<]{16,}(?=</span>)')
+# What is no running text, or a name that may be longer than a line of a phone; and where such a name may break.
+LONG = re.compile(r"<(pre|script|style|svg|math)\b.*?</\1>|<[^>]*>|(?P<name>[^\s<>&]{16,})", re.DOTALL)
+SIGN = re.compile(r"(?:_|/|::)(?=\w)")
+BRACKET = re.compile(r"(?:[_/(,]|::)(?=[\w'\"])|\.(?=[a-z])")  # in a name that fills a line
 INTERVAL = re.compile(r"(?<=<p>)([\d.]+) (\([\d.]+–[\d.]+\))(?=</p>)")
 FRAME = re.compile(r'<a href="[^"#]*#([\w-]+)" data-words="([^"]*)">.*?</span>(.*?)</a>')
 
 
+def broken(found):
+    name = found["name"] or ""
+    return (BRACKET if len(name) > 28 else SIGN).sub(r"\g<0><wbr>", name) or found[0]
+
+
 def break_names(app, pagename, templatename, context, doctree):
     """A long name may break behind its signs rather than anywhere, and an interval in a cell not at all."""
-    if "body" in context:
-        body = NAME.sub(lambda found: re.sub(r"(_|/|::)(?=\w)", r"\1<wbr>", found[0]), context["body"])
-        context["body"] = INTERVAL.sub(r'\1 <span class="whole">\2</span>', body)
+    for part in {"body", "toc"} & set(context):
+        context[part] = LONG.sub(broken, context[part])
+        context[part] = INTERVAL.sub(r'\1 <span class="whole">\2</span>', context[part])
 
 
 class DropNext(SphinxPostTransform):

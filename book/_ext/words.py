@@ -17,6 +17,9 @@ TIED = re.compile(
     r"(?<=\d) (?=%|(?:s|ms|kB|KB|MB|GB|MiB|GiB|px|\d{3})\b)"  # 65 537 too
     r"|(?<=[γαπ]) (?==)|(?<=[γαπ] =) (?=\d)|(?<=[γαπ]\u00a0=) (?=\d)"
 )
+# A short formula in words, such as 1 − α, log(π / (1 − π)) and 1/√n, is not broken either.
+SHORT = re.compile(r"(?<![^\s(])([(\[]?[\w.½∞]{1,4}[)\]]?) ([−·/+=<>≤≥]) (?=[(\[√]?[\w.½∞]{1,6}(?![\w-]))")
+FRACTION = re.compile(r"(?<=\b1/)(?=[^\W\d]|√)")
 # An index, or an exponent; between brackets it is more than one sign.
 RAISED = re.compile(r"\b([pz]|(?<!\w)α|alpha)_([tj])\b|\^(?:\(([^()]+)\)|([\d.]*\d|[γw]|gamma\b))")
 VERDICTS = ("right", "half right", "wrong", "not shown")
@@ -46,7 +49,9 @@ class TieUnits(SphinxTransform):
 
     def apply(self, **kwargs):
         for text in list(self.document.findall(nodes.Text)):
-            tied = TIED.sub("\u00a0", text)
+            tied = SHORT.sub("\\1\u00a0\\2\u00a0", TIED.sub("\u00a0", text))
+            tied = FRACTION.sub("\u2060", tied)  # no room, and no line ends there
+            tied = tied.replace(" -- ", " – ")  # what Sphinx writes behind an argument
             if tied != text and not inside(text, KEPT):
                 text.parent.replace(text, nodes.Text(tied))
 

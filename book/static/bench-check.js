@@ -63,8 +63,8 @@
       if (choice.value) say("The example is in the editor. Press Check.");
       choice.value = "";
     } }, element("option", { value: "" }, "choose …"), ...examples.map(([title], i) => element("option", { value: i }, title)));
-    return element("p", { class: "bench-row" }, element("label", { for: "bench-example" }, "Example: "), choice, " ",
-      element("label", { for: "bench-file" }, "or a file: "), file);
+    const named = (id, name, field) => element("span", { class: "bench-named" }, element("label", { for: id }, name), field);
+    return element("p", { class: "bench-row" }, named("bench-example", "Example: ", choice), named("bench-file", "or a file: ", file));
   }
   edit.area.addEventListener("dragover", (event) => event.preventDefault());
   edit.area.addEventListener("drop", (event) => {

@@ -11,15 +11,15 @@ focalBench.editor = (start, label, key) => {
 
   const area = element("textarea", {
     class: "bench-area", spellcheck: "false", autocapitalize: "off", autocomplete: "off", autocorrect: "off",
-    wrap: "off", "aria-label": label,
+    wrap: "soft", "aria-label": label,
   });
   const paint = element("div", { "aria-hidden": "true", class: "bench-paint" });
   const numbers = element("div", { "aria-hidden": "true", class: "bench-numbers" });
+  const ruler = element("div", { "aria-hidden": "true", class: "bench-paint" });
   const changes = element("div", { class: "bench-diff", hidden: true });
-  const ruler = document.createElement("canvas").getContext("2d");
   const box = element("div", { class: "bench-editor" },
     element("div", { class: "bench-gutter" }, numbers),
-    element("div", { class: "bench-text" }, element("div", { class: "bench-under" }, paint), area));
+    element("div", { class: "bench-text" }, element("div", { class: "bench-under" }, paint, ruler), area));
 
   function show() {
     const text = area.value;
@@ -36,12 +36,28 @@ focalBench.editor = (start, label, key) => {
       pieces.push(text);
     }
     paint.replaceChildren(...pieces, "\n");
-    const lines = text.split("\n").length;
-    numbers.textContent = Array.from({ length: Math.min(lines, 5000) }, (_, i) => i + 1).join("\n");
-    box.style.setProperty("--tall", `${Math.min(Math.max(lines, 4), 30) * 1.5 + 1.5}em`);
-    paint.style.transform = `translate(${-area.scrollLeft}px, ${-area.scrollTop}px)`;
-    numbers.style.transform = `translateY(${-area.scrollTop}px)`;
+    const rows = rowsOf(text);
+    numbers.textContent = rows.slice(0, 5000).map((high, i) => `${i + 1}${"\n".repeat(high)}`).join("");
+    const all = rows.reduce((sum, high) => sum + high, 0);
+    box.style.setProperty("--tall", `${Math.min(Math.max(all, 4), 30) * 1.5 + 1.5}em`);
+    roll();
     if (!changes.hidden) compare();
+  }
+
+  function roll() {
+    for (const moved of [paint, numbers]) moved.style.transform = `translateY(${-area.scrollTop}px)`;
+  }
+
+  // On how many rows of the screen each line stands: a long one wraps.
+  function rowsOf(text) {
+    const lines = text.split("\n");
+    if (!area.clientWidth || text.length >= 20_000) return lines.map(() => 1);
+    for (const copy of [paint, ruler]) copy.style.width = `${area.clientWidth}px`; // without a scroll bar
+    const row = parseFloat(getComputedStyle(area).lineHeight);
+    ruler.replaceChildren(...lines.map((line) => element("div", {}, line || " ")));
+    const rows = [...ruler.children].map((one) => Math.max(1, Math.round(one.offsetHeight / row)));
+    ruler.replaceChildren();
+    return rows;
   }
 
   // As typing does, so that undo brings the old text back.
@@ -54,16 +70,7 @@ focalBench.editor = (start, label, key) => {
     changed();
   }
 
-  // Back to the margin as soon as the caret is to be seen from there: a phone stays where a long line had taken it.
-  function homeward() {
-    if (!area.scrollLeft) return;
-    ruler.font = getComputedStyle(area).font;
-    const column = area.value.slice(0, area.selectionEnd).split("\n").pop();
-    if (ruler.measureText(`${column}0000`).width < area.clientWidth) area.scrollLeft = 0;
-  }
-
   function changed() {
-    homeward();
     show();
     if (key) keep(key, area.value);
   }
@@ -88,8 +95,6 @@ focalBench.editor = (start, label, key) => {
   }
 
   area.addEventListener("input", changed);
-  area.addEventListener("click", homeward);
-  area.addEventListener("keyup", homeward);
   // Within the spaces before a line, Backspace takes a whole level of them; screen keyboards send no key for it.
   area.addEventListener("beforeinput", (event) => {
     const at = area.selectionStart;
@@ -99,7 +104,9 @@ focalBench.editor = (start, label, key) => {
     area.setSelectionRange(at - ((spaces - 1) % 4 + 1), at);
     document.execCommand("delete");
   });
-  area.addEventListener("scroll", show);
+  area.addEventListener("scroll", roll);
+  let width = 0;
+  new ResizeObserver(() => { if (area.clientWidth !== width) { width = area.clientWidth; show(); } }).observe(area);
   area.addEventListener("keydown", (event) => {
     if (event.key === "Tab" && !event.shiftKey && !event.ctrlKey && !event.altKey && area.dataset.tabs !== "leave") {
       event.preventDefault();

@@ -46,6 +46,23 @@ const boxes = filled('svg.drawn path')
   .filter(([, fill]) => fill !== 'none' && light(ground) < 0.1 && light(fill) > 0.9);
 return [...words.map(([node]) => node.textContent), ...boxes.map(([node]) => node.outerHTML)];
 """
+# Words of headings and contents that stand on two lines.
+BROKEN = """
+const found = [];
+for (const node of document.querySelectorAll('article :is(h1, h2, h3, h4), .page-toc a')) {
+  const walker = document.createTreeWalker(node, NodeFilter.SHOW_TEXT);
+  for (let text; (text = walker.nextNode());) {
+    for (const word of text.data.matchAll(/[\\p{L}\\p{N}]+/gu)) {
+      const range = document.createRange();
+      range.setStart(text, word.index);
+      range.setEnd(text, word.index + word[0].length);
+      const tops = [...range.getClientRects()].filter((box) => box.width).map((box) => box.top);
+      if (new Set(tops).size > 1) found.push(word[0]);
+    }
+  }
+}
+return found;
+"""
 CHAPTERS = [page for page in pages() if page.startswith("notebooks/0") or page.startswith("notebooks/1")]
 
 
@@ -92,11 +109,29 @@ def test_what_is_cut_off_is_found(open_page):
     assert opened.run(CUT) != []
 
 
+@pytest.mark.parametrize("width", [390, 1280, 1440])  # beside wide pages stand their contents
+@pytest.mark.parametrize("page", ["book/api", "book/claims", "notebooks/06_bug_museum", "notebooks/07_diagnose"])
+def test_no_word_of_a_heading_is_broken(open_page, page, width):
+    assert open_page(page, viewport={"width": width, "height": 900}).run(BROKEN) == []
+
+
+def test_a_broken_word_is_found(open_page):
+    """The gate can fail."""
+    shown = open_page("book/claims", viewport={"width": 390, "height": 844})
+    shown.run("document.querySelector('article h1').style.width = '2rem'")
+    assert "claim" in shown.run(BROKEN)
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280, 1440])
 @pytest.mark.parametrize("page", ["05_left_behind", "09_nobody_asked", "10_wrong_side", "16_block_by_block"])
-def test_lines_in_the_editor_are_seen_whole_beside_a_mouse(open_page, page):
-    shown = open_page(f"notebooks/exercises/{page}", viewport={"width": 1440, "height": 900})
+def test_lines_in_the_editor_are_seen_whole(open_page, page, width):
+    shown = open_page(f"notebooks/exercises/{page}", viewport={"width": width, "height": 900})
     shown.page.locator("textarea.bench-area").first.wait_for()
     assert shown.run("const a = document.querySelector('.bench-area'); return a.scrollWidth - a.clientWidth") == 0
+    # As many rows as the gutter counts.
+    rows = shown.run("return document.querySelector('.bench-numbers').textContent.split('\\n').length - 1")
+    high = "const a = document.querySelector('.bench-area'); a.style.height = '0'; return a.scrollHeight / parseFloat("
+    assert 0 <= shown.run(f"{high} getComputedStyle(a).lineHeight)") - rows < 1.5
 
 
 @pytest.mark.parametrize("width", [390, 1440])
