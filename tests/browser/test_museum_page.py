@@ -71,6 +71,7 @@ def test_which_bug_leads_to_the_exhibit(open_page):
     suspect = view.locator("button[data-option=B]")
     suspect.click()
     assert link.get_attribute("aria-label").removeprefix("See the exhibit: ") in suspect.text_content()
+    opened.page.wait_for_function("location.hash.includes('chosen=')")  # the view keeps its state there, a moment later
     link.focus()
     opened.page.keyboard.press("Enter")
     opened.page.wait_for_function("!location.hash.includes('=')")  # the view's own state stood there
