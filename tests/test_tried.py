@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from focal_lib import diagnose
+from focal_lib.diagnosis.adapter import Adapter
+from focal_lib.diagnosis.tried import formula_of_p_t
 
 
 def parts(x, y):
@@ -49,6 +51,16 @@ def test_a_product_of_powers_is_written_down(loss, formula):
         f"{loss.__name__}: faulty. Its loss of a row is {formula}, and not (1 - p_t) ** gamma * -log(p_t)."
     )
     assert "gives_the_golden_numbers" in diagnosis.mistake[3]
+
+
+def mean_of_a_table(x, y, gamma=2.0):
+    log_p = x.log_softmax(1)
+    return (F.one_hot(y, x.shape[1]) * (1 - log_p.exp()) ** gamma * -log_p).mean()
+
+
+def test_a_part_of_the_focal_loss_is_no_other_formula():
+    assert formula_of_p_t(Adapter(on_the_fence)) is not None
+    assert formula_of_p_t(Adapter(mean_of_a_table)) is None
 
 
 def of_sines(x, y, gamma=2.0):

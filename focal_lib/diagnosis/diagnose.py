@@ -109,7 +109,7 @@ def _names(adapter, violations, levels, suspects, gamma):
     if wrong and "is_stateless" not in violations:
         relative = relative_of(adapter)
         mistake = None if relative else mistake_of(adapter, known.issuperset(wrong))
-        if not (relative or mistake or adapter.fits or known.issuperset(wrong)):
+        if not (relative or mistake or adapter.fits or "gives_the_golden_numbers" in known):
             mistake = first_kind(adapter, formula_of_p_t)
         if mistake and any(CATALOGUE[id].title.startswith(mistake[0]) for id in suspects.of_most(wrong)):
             mistake = None  # the catalogue's words say more

@@ -97,6 +97,9 @@ def formula_of_p_t(adapter):
     here, there = (_powers(c[0]) for c in costs)
     if here is None or there is None or abs(here[0] - there[0]) > 1e-3 * here[0]:
         return None
+    focal = (0, gamma, 1, 0, gamma + (gammas[1] is not None), 1)
+    if max(abs(ours - right) for ours, right in zip((*here[1:], *there[1:]), focal, strict=True)) < 1e-3:
+        return None  # times a number, the focal loss
 
     def formula(input, target, gamma):
         nll = F.cross_entropy(input, target, reduction="none")
