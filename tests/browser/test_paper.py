@@ -113,6 +113,12 @@ def test_the_contents_name_the_right_pages(pdf, book):
     assert first["Glossary"] == numbers["book-glossary"]
 
 
+def test_the_museum_does_not_fill_a_book_of_its_own(pdf):
+    """Its exhibits are many: each of them on a page of its own would be more than sixty."""
+    numbers = paper.page_numbers(pdf)
+    assert numbers["notebooks-07-diagnose"] - numbers["notebooks-06-bug-museum"] <= 48
+
+
 def test_the_outline_has_each_chapter(pdf, book):
     with pikepdf.open(pdf) as found, found.open_outline() as outline:
 
