@@ -12,7 +12,7 @@ import numpy as np
 import speed_gpu
 from speed import COMPILED, GROWTH, OURS, PLAIN, REFERENCE, RESULTS, SIZES
 
-from focal_lib.lab.plots import COLORS, axes
+from focal_lib.lab.plots import COLORS, axes, for_phones
 
 PAGE = Path(__file__).parents[1] / "book" / "speed.md"
 FIGURE = PAGE.with_suffix(".svg")
@@ -258,7 +258,10 @@ def main():
     PAGE.write_text(fill(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")
     matplotlib.rcParams["svg.hashsalt"] = "speed"  # the same bytes each time
     matplotlib.rcParams["svg.fonttype"] = "none"  # words stay words
-    figure(results).savefig(FIGURE, metadata={"Date": None}, facecolor="white")
+    drawing = figure(results)
+    for path in (FIGURE, FIGURE.with_stem(f"{FIGURE.stem}-narrow")):
+        drawing.savefig(path, metadata={"Date": None}, facecolor="white")
+        for_phones(drawing)
 
 
 if __name__ == "__main__":

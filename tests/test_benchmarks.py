@@ -83,7 +83,8 @@ def test_the_figure_is_drawn_from_the_stored_results(tmp_path, monkeypatch):
     monkeypatch.setattr(speed_page, "PAGE", tmp_path / "speed.md")
     (tmp_path / "speed.md").write_text((ROOT / "book" / "speed.md").read_text(encoding="utf-8"), encoding="utf-8")
     speed_page.main()
-    assert (tmp_path / "speed.svg").read_bytes() == (ROOT / "book" / "speed.svg").read_bytes()
+    for name in ("speed.svg", "speed-narrow.svg"):
+        assert (tmp_path / name).read_bytes() == (ROOT / "book" / name).read_bytes()
 
 
 def test_the_stored_results_cover_what_is_promised():

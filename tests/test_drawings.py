@@ -11,6 +11,8 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
+from focal_lib.lab.plots import NARROW
+
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb")) + sorted((ROOT / "notebooks" / "exercises").glob("*.ipynb"))
 STORED = sorted(drawings.FOLDER.glob("*.svg"))
@@ -34,9 +36,31 @@ def names(paths):
     return {drawings.name_of(base64.b64decode(figure)) for figure in figures}
 
 
+def points(svg):
+    """How wide a drawing is, in points: 72 an inch."""
+    return float(re.search(r'viewBox="0 0 ([\d.]+)', svg)[1])
+
+
+def said(svg):
+    """The words of a drawing, numbers apart: how many an axis has may differ."""
+    words = {re.sub(r"<[^>]*>", "", text) for text in re.findall(r"<text.*?</text>", svg, flags=re.DOTALL)}
+    return {word for word in words if re.search("[A-Za-z]", word)}
+
+
 def test_each_figure_has_its_drawing_and_no_other_is_kept():
     assert len(STORED) > 15
-    assert {path.name for path in STORED} == names(NOTEBOOKS), "run: tools/run_notebooks.py"
+    found = names(NOTEBOOKS)
+    wide = {name for name in found if points((drawings.FOLDER / name).read_text("utf-8")) > 72 * NARROW[1] + 12}
+    assert len(wide) > 5 and sum(len(said((drawings.FOLDER / name).read_text("utf-8"))) > 2 for name in wide) > 5
+    found |= {drawings.narrow(name) for name in wide}
+    assert {path.name for path in STORED} == found, "run: tools/run_notebooks.py"
+
+
+@pytest.mark.parametrize("path", sorted(drawings.FOLDER.glob("*-narrow.svg")), ids=lambda path: path.stem)
+def test_a_drawing_for_a_phone_is_narrow_and_says_the_same(path):
+    svg = path.read_text("utf-8")
+    assert points(svg) <= 72 * NARROW[0] + 12
+    assert said(svg) == said(path.with_stem(path.stem.removesuffix("-narrow")).read_text("utf-8"))
 
 
 @pytest.mark.parametrize("path", STORED, ids=lambda path: path.stem)

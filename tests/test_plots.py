@@ -44,10 +44,11 @@ def test_bars():
 
 def test_loss_shares():
     shares = {"loss": [0.5, 0.1, 0.3, 0.1], "gradient": [0.25, 0.25, 0.25, 0.25]}
-    (ax,) = plots.loss_shares(shares, plots.GROUPS).axes
+    figure = plots.loss_shares(shares, plots.GROUPS)
+    (ax,), (legend,) = figure.axes, figure.legends
     widths = [bar.get_width() for bar in ax.patches]
     assert sorted(widths) == pytest.approx(sorted(shares["loss"] + shares["gradient"]))
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(plots.GROUPS)
+    assert [text.get_text() for text in legend.get_texts()] == list(plots.GROUPS)
 
 
 def test_confusion_names_both_axes_and_shows_counts():
@@ -62,7 +63,8 @@ def test_training_run_and_band():
     np.testing.assert_array_equal(left.lines[0].get_ydata(), [0.5, 0.4, 0.3])
     line = {"seed 0": (range(2), [0.2, 0.1], plots.STYLES["focal"])}
     (ax,) = plots.training_band(range(2), [0.1, 0.05], [0.3, 0.2], line).axes
-    assert labelled(ax) and len(ax.lines) == 1 and len(ax.collections) == 1
+    assert labelled(ax) and len(ax.collections) == 1
+    assert {text.get_text() for text in ax.texts} == {"seed 0", "5–95 % of the seeds"}
 
 
 KINDS = (
@@ -101,10 +103,13 @@ def test_a_colour_that_is_changed_in_one_place_only_is_found():
 
 
 def overlaps(ax):
-    """Pairs of texts of ``ax`` that cover one another as drawn."""
+    """Texts of ``ax`` that cover one another or a line as drawn, and those that stick out of the figure."""
     ax.figure.canvas.draw()
     boxes = [text.get_window_extent() for text in ax.texts]
-    return [(a, b) for k, a in enumerate(boxes) for b in boxes[:k] if a.overlaps(b)]
+    found = [(a, b) for k, a in enumerate(boxes) for b in boxes[:k] if a.overlaps(b)]
+    paths = [line.get_path().transformed(line.get_transform()) for line in ax.lines]
+    found += [(box, path) for path in paths for box in boxes if path.intersects_bbox(box, filled=False)]
+    return found + [box for box in boxes if not all(ax.figure.bbox.contains(*corner) for corner in box.corners())]
 
 
 @pytest.mark.parametrize("ends", [(0.9, 0.5, 0.1), (0.5, 0.51, 0.5), (1, 1, 1)])
@@ -115,7 +120,48 @@ def test_lines_are_named_at_their_ends_without_overlap(ends):
     ax.axhline(0.2)  # without a name
     plots.label_lines(ax)
     assert {text.get_text() for text in ax.texts} == {"majority", "minority", "bug"} and overlaps(ax) == []
-    assert all(figure.bbox.contains(*corner) for text in ax.texts for corner in text.get_window_extent().corners())
+    assert plots.for_phones(figure) and overlaps(ax) == []
+
+
+def wave(k, label="_"):
+    x = np.linspace(0, 1, 60)
+    return x, np.sin(k * x), label
+
+
+@pytest.mark.parametrize("width", [7, 4])
+def test_lines_are_named_where_there_is_room(width):
+    """Beside lines without a name, a gap, a marker and words; drawn anew for a phone as well."""
+    figure, ax = plots.axes("x", "y", width=width)
+    for (x, y, label), kind in zip((wave(2, "a"), wave(4), wave(7, "second")), ("focal", "focal", "bug"), strict=True):
+        ax.plot(x, np.where(x > 0.9, np.nan, y), label=label, **plots.STYLES[kind])
+    ax.plot([0.5], [0.5], "ko", label="point")
+    ax.text(0.1, -0.6, "words")
+    plots.label_lines(ax, "free")
+    assert {text.get_text() for text in ax.texts} == {"words", "a", "second", "point"} and overlaps(ax) == []
+    assert plots.for_phones(figure) == (width > 5) and overlaps(ax) == []
+    assert len(ax.texts) == 4
+
+
+def test_a_name_on_a_line_is_found():
+    _, ax = plots.axes("x", "y")
+    ax.plot(*wave(40, "a")[:2], label="a")
+    plots.label_lines(ax, {"a": (0.5, "above")})
+    assert len(overlaps(ax)) == 1
+    ax.annotate("out", (0, 0), (-0.3, 0), textcoords="axes fraction", annotation_clip=False).set_in_layout(False)
+    assert len(overlaps(ax)) == 2
+
+
+def test_a_wide_figure_is_drawn_anew_for_a_phone():
+    """Two panels stack, six stand three by three; the names of rows come back in the first column."""
+    figure = plots.intervals({name: {"cross-entropy": (0.8, 0.7, 0.9), "focal": (0.9, 0.8, 1)} for name in "AB"}, "x")
+    assert plots.for_phones(figure) and not plots.for_phones(figure)
+    figure.canvas.draw()
+    first, second = (ax.get_position() for ax in figure.axes)
+    assert first.y0 > second.y1 and first.x0 == pytest.approx(second.x0)
+    assert [ax.yaxis.get_tick_params()["labelleft"] for ax in figure.axes] == [True, True]
+    figure, axes = plots.axes("", "", width=10, height=2, columns=6)
+    assert plots.for_phones(figure)
+    assert [ax.get_subplotspec().get_geometry()[:2] for ax in axes] == [(2, 3)] * 6
 
 
 def test_a_line_is_named_where_it_is_told():

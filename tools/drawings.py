@@ -1,7 +1,8 @@
 """Every figure of a notebook as a drawing too: `notebooks/figures/` has an SVG for each picture that a run stored.
 
 A notebook keeps its PNG alone, which every front end shows and which stays small. The site takes the drawing of the
-same run instead (`book/_ext/figures.py`): its name is the beginning of the picture's SHA-256.
+same run instead (`book/_ext/figures.py`): its name is the beginning of the picture's SHA-256. A figure that is too
+wide for a phone has a narrow drawing as well.
 """
 
 import base64
@@ -18,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "notebooks" / "figures"
 # The drawing is made of a copy of the figure: to draw one twice moves its axes, and the picture must stay what every
 # other run shows.
+NARROW = "<!-- the same for a phone -->"
 OF_A_COPY = """
 import IPython.core.pylabtools as tools
 def print_figure(figure, fmt="png", *, plain=tools.print_figure, **options):
@@ -26,7 +28,10 @@ def print_figure(figure, fmt="png", *, plain=tools.print_figure, **options):
     import pickle
     import matplotlib.pyplot as plt
     copied = pickle.loads(pickle.dumps(figure))
+    from focal_lib.lab import plots
     drawing = plain(copied, fmt, **options)
+    if plots.for_phones(copied):
+        drawing += "{NARROW}" + plain(copied, fmt, **options)
     plt.close(copied)
     return drawing
 def exhibit(push):
@@ -40,6 +45,7 @@ tools.print_figure = print_figure
 get_ipython().display_formatter.formatters["image/svg+xml"].for_type_by_name("focal_lib.lab.museum", "Push", exhibit)
 del tools, print_figure, exhibit
 """
+OF_A_COPY = OF_A_COPY.replace("{NARROW}", NARROW)
 KERNEL = ["--InlineBackend.figure_formats={'png', 'svg'}", f"--IPKernelApp.exec_lines=[{OF_A_COPY!r}]"]
 # Words stay words; ids that do not change from run to run.
 STYLE = "svg.fonttype: none\nsvg.hashsalt: figures\n"
@@ -49,6 +55,11 @@ LIVE = "application/vnd.jupyter.widget-view+json"
 def name_of(picture):
     """The name of the drawing that belongs to a PNG, given as bytes."""
     return f"{hashlib.sha256(picture).hexdigest()[:16]}.svg"
+
+
+def narrow(name):
+    """The name of the drawing for a phone beside the one of this name."""
+    return name.replace(".svg", "-narrow.svg")
 
 
 @functools.cache
@@ -86,9 +97,9 @@ def take(notebook):
     FOLDER.mkdir(exist_ok=True)
     for data in pictures(notebook):
         if "image/svg+xml" in data:
-            drawing = light(data.pop("image/svg+xml"))
-            path = FOLDER / name_of(base64.b64decode(data["image/png"]))
-            path.write_text(drawing, encoding="utf-8")
+            name = name_of(base64.b64decode(data["image/png"]))
+            for path, drawing in zip((name, narrow(name)), data.pop("image/svg+xml").split(NARROW), strict=False):
+                (FOLDER / path).write_text(light(drawing), encoding="utf-8")
 
 
 def forget():
@@ -98,5 +109,5 @@ def forget():
         found = pictures(nbformat.read(path, as_version=4))
         kept |= {name_of(base64.b64decode(data["image/png"])) for data in found}
     for path in FOLDER.glob("*.svg"):
-        if path.name not in kept:
+        if path.name not in kept | {narrow(name) for name in kept}:
             path.unlink()

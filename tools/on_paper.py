@@ -40,6 +40,8 @@ def article(path, page, known, home):
     """
     found = BeautifulSoup(path.read_text("utf-8"), "html.parser").select_one("article")
     hang_wall(found)
+    for drawing in found.select("svg.drawn.narrow"):
+        drawing.decompose()
     for drawing in found.select("svg.drawn"):
         drawing.replace_with(as_picture(drawing))
     code = code_apart(found, page) if CHAPTER.fullmatch(page) else []

@@ -1,7 +1,8 @@
 """The figures of the chapters get a number with an address, and their size, so that nothing moves while they load.
 
-A figure with a stored drawing becomes that drawing, in the page's own colours; the others stay pictures. How wide a
-figure was drawn goes into its style: the style sheet keeps its words readable on a phone.
+A figure with a stored drawing becomes that drawing, in the page's own colours; the others stay pictures. One that is
+too wide for a phone has a narrow drawing beside it, and the style sheet shows one of the two. How wide a figure was
+drawn goes into its style, so that its words stay readable where it shrinks.
 """
 
 import hashlib
@@ -24,12 +25,11 @@ def size_of(path):
     return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
 
 
-def drawing_of(path, folder):
-    """The drawing that a picture is, or the stored one that belongs to it, or None."""
-    if path.suffix == ".svg":
-        return path.read_text("utf-8")
-    stored = folder / f"{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}.svg"
-    return stored.read_text("utf-8") if stored.is_file() else None
+def drawings_of(path, folder):
+    """The drawing that a picture is, or the stored ones that belong to it: for all screens, or a wide and a narrow."""
+    name = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    wide = path if path.suffix == ".svg" else folder / f"{name}.svg"
+    return [one.read_text("utf-8") for one in (wide, wide.with_stem(f"{wide.stem}-narrow")) if one.is_file()]
 
 
 def draw_figures(app, pagename, templatename, context, doctree):
@@ -44,20 +44,23 @@ def draw_figures(app, pagename, templatename, context, doctree):
         path = files.get(match[1])
         if path is None or "live-view" in context["body"][max(0, match.start() - 400) : match.start()]:
             return match[0]
-        svg, size = drawing_of(path, folder), size_of(path)
-        if svg is None and (size is None or chapter is None):
+        svgs, size = drawings_of(path, folder), size_of(path)
+        if not svgs and (size is None or chapter is None):
             return match[0]
         number += 1
         place = f"figure-{int(chapter[1])}-{number}" if chapter else f"figure-{number}"
-        if svg is None:
+        if not svgs:
             tag = re.sub(r'\s(?:style|width|height)="[^"]*"', "", match[0]).rstrip("/> ")
             shown = f'{tag} width="{size[0]}" height="{size[1]}" style="--drawn: {size[0]}px">'
         else:
             attributes = dict(re.findall(r'\s([\w-]+)="([^"]*)"', match[0]))
             before = context["body"][: match.start()]
             linked = chapter or before.rfind("<a ") > before.rfind("</a>")  # the Tab key stops at the link
-            shown, used = drawn.inlined(svg, place, attributes, size, stop=not linked)
+            shown, used = drawn.inlined(svgs[0], place, attributes, size, stop=not linked)
             colours.update(used)
+            for svg in svgs[1:]:
+                narrow = attributes | {"class": "narrow"}
+                shown += drawn.inlined(svg, f"{place}-narrow", narrow, None, stop=not linked)[0]
         if not chapter:
             return shown
         link = f'<a href="#{place}">Figure {int(chapter[1])}.{number}</a>'

@@ -183,16 +183,22 @@ class Push:
     def figure(self):
         x, _, right, bug = self.numbers
         figure, ax = plots.axes(
-            "margin (wrong ← → certain)" if self.extreme else "$p_t$  (hard ← → easy)", "push", width=5.4, height=2.5
+            "margin (wrong ← → certain)" if self.extreme else "$p_t$  (hard ← → easy)", "push", width=5.2, height=2.5
         )
         for push, style, name in ((right, "focal", "right"), (bug, "bug", "this bug")):
-            for n, line in enumerate(self.lines()):
-                ax.plot(x[line], push[line], **plots.STYLES[style], label=None if n else name)
+            *others, last = self.lines()
+            for line in others:
+                ax.plot(x[line], push[line], **plots.STYLES[style])
+            ax.plot(x[last], push[last], **plots.STYLES[style], label=name)
             if push.isnan().any():
-                ends = x[push.isnan()].min(), x[push.isnan()].max()
-                ax.axvspan(*ends, color=plots.COLORS[style], alpha=0.2, label="NaN")
+                ends = x[push.isnan()].min().item(), x[push.isnan()].max().item()
+                said = f"{name}: NaN" if push.isnan().all() else "NaN"
+                ax.axvspan(*ends, color=plots.COLORS[style], alpha=0.2)
+                ax.text(
+                    sum(ends) / 2, 0.7, said, color=plots.COLORS[style], ha="center", transform=ax.get_xaxis_transform()
+                )
         ax.set_ylim(bottom=min(0, ax.get_ylim()[0]))
-        ax.legend(frameon=False)
+        plots.label_lines(ax, "free")
         return figure
 
     def _repr_mimebundle_(self, **kwargs):

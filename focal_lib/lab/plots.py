@@ -1,9 +1,13 @@
 """The book's figures: pure functions, data in, figure out. One visual language, shared with the live views."""
 
+import itertools
+
 import matplotlib.colors as mcolors
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.ticker import PercentFormatter
+from matplotlib.gridspec import GridSpec
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.transforms import Bbox
 
 __all__ = [
     "COLORS",
@@ -13,6 +17,7 @@ __all__ = [
     "axes",
     "bars",
     "confusion",
+    "for_phones",
     "intervals",
     "label_lines",
     "loss_curves",
@@ -39,6 +44,9 @@ STYLES = {
     "majority": {"color": COLORS["majority"], "marker": "o"},
     "minority": {"color": COLORS["minority"], "marker": "^"},
 }
+# Inches. A phone of 320 px shows the first whole with words of 9 px; wider than the second is drawn anew.
+NARROW = 4.3, 5.5
+SIDES = ("above right", "below left", "above left", "below right", "above", "below", "right", "left")
 # One ramp for gamma in every figure: the more of it, the darker; 2 is what stands for the focal loss elsewhere.
 GAMMAS = {
     0: STYLES["cross_entropy"],
@@ -57,10 +65,7 @@ GROUPS = {
 
 
 def axes(xlabel, ylabel, width=7.0, height=4.0, columns=1):
-    """A figure with labelled axes: (figure, ax), or (figure, array of ax) for several columns.
-
-    Up to a width of 5.2 a phone shows it whole with words of 9 px; what is wider scrolls there.
-    """
+    """A figure with labelled axes: (figure, ax), or (figure, array of ax) for several columns."""
     figure, ax = plt.subplots(1, columns, figsize=(width, height), layout="constrained")
     for one in np.ravel(ax):
         one.set_xlabel(xlabel)
@@ -71,28 +76,94 @@ def axes(xlabel, ylabel, width=7.0, height=4.0, columns=1):
     return figure, ax
 
 
-def label_lines(ax, places=None):
+def label_lines(ax, places="ends"):
     """Name each labelled line of ``ax`` beside it, in its colour: where lines are few, a reader needs no legend.
 
-    ``places`` maps a label to (x, side), with a side such as "above right" of the line's point at x. Without a place,
-    a name stands behind the line's end; names that would overlap there are moved up. Call it when the limits are set.
+    ``places`` maps a label to (x, side), a side such as "above right" or "far below" of the line's point at x. Without
+    a place, a name stands behind the line's end; names that would overlap there are moved up. "free" looks for places
+    where a name covers no line and no other words. Call it when the limits are set.
     """
+    ax.named = places  # for a figure that is drawn anew
+    places = _free_places(ax) if places == "free" else {} if places == "ends" else places
     ends, floor = [], -np.inf
     for line in ax.lines:
-        label, (x, y) = line.get_label(), np.asarray(line.get_data(), dtype=float)
-        style = {"color": _ink(line.get_color()), "textcoords": "offset points", "annotation_clip": False}
-        if label.startswith("_"):
+        label, (x, y) = line.get_label(), _seen(line)
+        style = {
+            "color": _ink(line.get_color()),
+            "textcoords": "offset points",
+            "annotation_clip": False,
+            "gid": "name",
+        }
+        if label.startswith("_") or not x.size:
             continue
-        if label in (places or {}):
+        if label in places:
             at, side = places[label]
-            up, right = ("above" in side) - ("below" in side), ("right" in side) - ("left" in side)
+            right, up = np.sign(_offset(side))
             put = {"ha": ("center", "left", "right")[right], "va": ("center", "bottom", "top")[up]}
-            ax.annotate(label, (at, np.interp(at, x, y)), xytext=(7 * right, 4 * up), **put, **style)
+            ax.annotate(label, (at, np.interp(at, x, y)), xytext=_offset(side), **put, **style)
         else:
             ends.append((ax.transData.transform((x[-1], y[-1]))[1] * 72 / ax.figure.dpi, label, (x[-1], y[-1]), style))
     for height, label, end, style in sorted(ends, key=lambda one: one[0]):
         floor = max(height, floor + 1.3 * plt.rcParams["font.size"])
         ax.annotate(label, end, xytext=(5, floor - height), ha="left", va="center", **style)
+
+
+def _free_places(ax):
+    """Of all places where a name covers nothing, that where it and its point are farthest from other colours' lines."""
+    ax.figure.draw_without_rendering()  # now the axes are where they stay
+    em, to_pixels = plt.rcParams["font.size"] * ax.figure.dpi / 72, ax.transData.transform
+    drawn = [_path(to_pixels(_seen(line).T), line) for line in ax.lines]
+    taken = [_points_of(text.get_window_extent()) for text in ax.texts]
+    places = {}
+    for line in ax.lines:
+        xs, ys = _seen(line)
+        if line.get_label().startswith("_") or not xs.size:
+            continue
+        text = ax.text(0, 0, line.get_label())
+        size, best = np.array(text.get_window_extent().size), 0
+        text.remove()
+        others = [path for path, one in zip(drawn, ax.lines, strict=True) if one.get_color() != line.get_color()]
+        everything, others = np.concatenate([*drawn, *taken]), np.concatenate([*others, *taken, [(np.inf, np.inf)]])
+        between = [] if line.get_linestyle() == "None" else np.linspace(xs[0], xs[-1], 25)
+        for x, side in itertools.product(np.concatenate([xs, between]), SIDES):
+            point = to_pixels((x, np.interp(x, xs, ys)))
+            low = point + _offset(side) * ax.figure.dpi / 72 + (np.sign(_offset(side)) - 1) / 2 * size
+            inside = (low > ax.bbox.min + em / 3).all() and (low + size < ax.bbox.max).all()
+            if not inside or _distances(everything, low, low + size).min() < 0.15 * em:
+                continue
+            far = sum(min(_distances(others, *box).min(), 5 * em) for box in ((low, low + size), (point, point)))
+            if far > best:
+                best, places[line.get_label()], found = far, (float(x), side), Bbox([low, low + size])
+        if best:
+            taken.append(_points_of(found))
+    return places
+
+
+def for_phones(figure):
+    """Draw a figure anew for a narrow screen: its panels stack and stay as wide. False where it is narrow already."""
+    (width, height), axes = figure.get_size_inches(), figure.axes
+    if width <= NARROW[1] or not axes:
+        return False
+    rows, columns = axes[0].get_gridspec().get_geometry()
+    fewer = max(1, round(columns * NARROW[0] / width))
+    more = -(-len(axes) // fewer)
+    figure.set_size_inches(NARROW[0], height * more / rows)
+    if fewer < columns == len(axes):
+        figure.get_layout_engine().set(h_pad=0.12)  # a title belongs to what is below it
+    grid = GridSpec(more, fewer, figure)
+    for k, ax in enumerate(axes):
+        ax.set_subplotspec(grid[divmod(k, fewer)])
+        ax.tick_params(labelleft=k % fewer == 0 or ax.yaxis.get_tick_params()["labelleft"])
+        if isinstance(ax.xaxis.get_major_locator(), MaxNLocator):
+            ax.locator_params(axis="x", nbins=5)
+    figure.draw_without_rendering()
+    for ax in axes:
+        names = [text for text in ax.texts if text.get_gid() == "name"]
+        for name in names:
+            name.remove()
+        if names:
+            label_lines(ax, ax.named)
+    return True
 
 
 def bars(counts, labels=("class 0 (majority)", "class 1 (minority)")):
@@ -105,7 +176,7 @@ def bars(counts, labels=("class 0 (majority)", "class 1 (minority)")):
 
 
 def loss_curves(p_t, curves, log=False, styles=None):
-    """Loss against p_t. ``curves`` maps a label to values.
+    """Loss against p_t. ``curves`` maps a label to values; nothing names them in the figure yet.
 
     ``styles`` has a style for each; without it the first is drawn as cross-entropy and the last as focal loss.
     """
@@ -124,7 +195,6 @@ def loss_curves(p_t, curves, log=False, styles=None):
         ax.set_yscale("log")
     else:
         ax.set_ylim(0, 5)
-    ax.legend(frameon=False)
     return figure
 
 
@@ -143,18 +213,23 @@ def loss_shares(shares, groups):
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.set_xlim(0, 1)
     ax.grid(axis="y", visible=False)
-    ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.25), ncol=2)
+    figure.legend(frameon=False, loc="outside lower center", ncols=2)  # not each row has room for its group's name
     return figure
 
 
 def training_band(epochs, low, high, lines):
     """A 5-95 % band of many runs, and lines on top: ``lines`` maps a label to (epochs, values, style)."""
     figure, ax = axes("epoch (full-batch updates)", "training loss (weighted focal, γ = 2)")
-    ax.fill_between(epochs, low, high, color=COLORS["focal"], alpha=0.2, label="5–95 % of the seeds")
+    band, places = "5–95 % of the seeds", {}
+    ax.fill_between(epochs, low, high, color=COLORS["focal"], alpha=0.2)
+    ax.plot(epochs, high, color=COLORS["focal"], alpha=0.2, label=band)
+    places[band] = epochs[len(epochs) // 20], "above right"
     for label, (x, values, style) in lines.items():
         ax.plot(x, values, label=label, **style)
+        if style["linestyle"] == "none":  # single points have no end: their name stands below the band
+            places[label] = x[len(x) * 3 // 5], "far below left"
     ax.set_ylim(0, None)
-    ax.legend(frameon=False)
+    label_lines(ax, places)
     return figure
 
 
@@ -186,7 +261,7 @@ def intervals(columns, xlabel):
         one.invert_yaxis()
         one.set_title(title)
     for one in np.ravel(ax)[1:]:
-        one.set_yticklabels([])
+        one.tick_params(labelleft=False)
     return figure
 
 
@@ -198,7 +273,7 @@ def reliability(curves):
         ax.plot(predicted, observed, marker="o", markersize=4, label=label, **style)
     ax.set_xlim(0, 1)
     ax.set_ylim(0, 1)
-    ax.legend(frameon=False)
+    ax.legend(frameon=False)  # the lines cross where names would stand
     return figure
 
 
@@ -220,6 +295,36 @@ def confusion(counts, ax=None):
     ax.set_xlabel("predicted class")
     ax.set_ylabel("true class (share of its examples)")
     return ax.figure
+
+
+def _seen(line):
+    """Two rows, x and y of the points of a line that are numbers."""
+    points = np.asarray(line.get_data(), dtype=float)
+    return points[:, np.isfinite(points).all(0)]
+
+
+def _offset(side):
+    """How far a name stands from its point, in points: to the right, up."""
+    steps = np.array([7 * (("right" in side) - ("left" in side)), 4 * (("above" in side) - ("below" in side))])
+    return 3 * steps if "far" in side else steps
+
+
+def _path(points, line):
+    """The points of a line in pixels, and those on the way from one to the next."""
+    if line.get_linestyle() == "None" or len(points) < 2:
+        return points
+    steps = [np.linspace(a, b, 2 + int(np.hypot(*(b - a)) / 2)) for a, b in itertools.pairwise(points)]
+    return np.concatenate(steps)
+
+
+def _points_of(box):
+    """Points that stand for a box."""
+    return np.stack(np.meshgrid(np.linspace(box.x0, box.x1, 9), np.linspace(box.y0, box.y1, 3)), -1).reshape(-1, 2)
+
+
+def _distances(points, low, high):
+    """How far points are from a box; 0 inside."""
+    return np.hypot(*np.maximum(0, np.maximum(low - points, points - high)).T)
 
 
 def _plate():

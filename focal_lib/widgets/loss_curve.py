@@ -97,6 +97,7 @@ class LossCurve(LiveView):
             ax.set_ylabel("size of the gradient")
             ax.relim()
             ax.autoscale(axis="y")
+        ax.legend(frameon=False)
         return figure
 
 

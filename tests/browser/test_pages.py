@@ -132,13 +132,15 @@ def test_axe_looks_again_at_what_only_the_night_shows(open_page):
 
 
 @pytest.mark.parametrize("page", ["notebooks/09_detection", "book/speed"])
-def test_a_wide_figure_scrolls_on_a_phone_and_opens_alone(open_page, page):
+def test_the_panels_of_a_wide_figure_stack_on_a_phone_and_it_opens_alone(open_page, page):
     opened = open_page(page, viewport=PHONE)
-    figure = opened.page.locator("article svg.wide").first
-    assert figure.bounding_box()["width"] >= 600
-    box = figure.locator("xpath=ancestor::*[self::figure or contains(@class, 'cell_output')][1]")
-    box.evaluate("box => box.scrollTo(box.scrollWidth, 0)")
-    assert box.evaluate("box => box.scrollLeft") > 200
+    figure = opened.page.locator("article svg.narrow").first
+    wide = opened.page.locator("article svg.wide").first
+    assert figure.is_visible() and not wide.is_visible()
+    assert figure.bounding_box()["width"] <= PHONE["width"]
+    opened.page.set_viewport_size({"width": 1280, "height": 900})
+    assert wide.is_visible() and not figure.is_visible()
+    opened.page.set_viewport_size(PHONE)
     figure.click()
     opened.page.wait_for_url(re.compile(r"/_images/[^/]+\.(png|svg)$"))
 

@@ -63,6 +63,39 @@ for (const node of document.querySelectorAll('article :is(h1, h2, h3, h4), .page
 }
 return found;
 """
+# Names of lines, which are words in colour, that lie on a line, on a marker or on other words; and figures that scroll.
+COVERED = """
+for (const details of document.querySelectorAll('article details')) details.open = true;
+const found = [], place = (node) => node.getBoundingClientRect();
+const at = (x, y) => ({ left: x, right: x, top: y, bottom: y });
+for (const drawing of document.querySelectorAll('svg.drawn')) {
+  if (!drawing.checkVisibility()) continue;
+  const box = drawing.closest('.cell_output, figure');
+  if (box.scrollWidth - box.clientWidth > 1) found.push(`scrolls: ${box.scrollWidth} in ${box.clientWidth}`);
+  const words = [...drawing.querySelectorAll('text')].filter((text) => text.textContent.trim());
+  const names = words.filter((text) => text.style.fill.startsWith('var('));
+  const things = words.map((text) => [text, place(text)]);
+  const markers = [...drawing.querySelectorAll('g[clip-path] > use')].filter((use) => place(use).width < 30);
+  things.push(...markers.map((marker) => [marker, place(marker)]));
+  for (const path of names.length ? drawing.querySelectorAll('path[clip-path]') : []) {
+    const style = getComputedStyle(path);
+    if (style.fill !== 'none' || style.strokeOpacity < 1 || !path.getAttribute('d')) continue;  // a shade, the grid
+    for (let way = 0; way <= path.getTotalLength(); way += 2) {
+      const { x, y } = path.getPointAtLength(way).matrixTransform(path.getScreenCTM());
+      things.push([path, at(x, y)]);
+    }
+  }
+  for (const name of names) {
+    const own = place(name), spare = own.height / 6;  // a box of words is higher than its letters
+    for (const [thing, { left, right, top, bottom }] of things) {
+      const aside = left >= own.right || right <= own.left, below = top + spare >= own.bottom - spare;
+      if (thing === name || aside || below || bottom - spare <= own.top + spare) continue;
+      found.push(`${name.textContent.trim()} on ${thing.textContent.trim() || thing.tagName}`);
+    }
+  }
+}
+return [...new Set(found)];
+"""
 CHAPTERS = [page for page in pages() if page.startswith("notebooks/0") or page.startswith("notebooks/1")]
 
 
@@ -155,6 +188,30 @@ def test_words_of_a_picture_that_shrank_are_found(open_page):
     opened = open_page("notebooks/01_imbalance", viewport={"width": 390, "height": 844})
     opened.run("document.querySelector('svg.drawn').style.cssText += '; min-width: 0; width: 200px'")
     assert opened.run(WORDS) != []
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+@pytest.mark.parametrize("page", [*CHAPTERS, "book/speed"])
+def test_names_of_lines_stand_on_nothing_and_no_figure_scrolls(open_page, page, width):
+    opened = open_page(page, viewport={"width": width, "height": 900})
+    assert opened.run(COVERED) == []
+
+
+def test_a_name_that_moved_onto_a_line_is_found(open_page):
+    opened = open_page("notebooks/02_loss_curve", viewport={"width": 390, "height": 844})
+    opened.run("""
+      const drawing = document.querySelector('svg.drawn'), all = [...drawing.querySelectorAll('text, path')];
+      const [first, second] = all.filter((one) => one.tagName === 'text' && one.style.fill.startsWith('var('));
+      const line = all.find((one) => one.matches('[clip-path]') && one.style.strokeWidth === '2');
+      const { x, y } = line.getPointAtLength(line.getTotalLength() / 2);
+      first.setAttribute('transform', '');
+      first.setAttribute('x', x - 5);
+      first.setAttribute('y', y + 3);
+      second.after(second.cloneNode(true));
+      drawing.style.minWidth = '50rem';
+    """)
+    kinds = {words.partition(" on ")[2] or words.partition(":")[0] for words in opened.run(COVERED)}
+    assert kinds >= {"scrolls", "path", "γ = 2"}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
