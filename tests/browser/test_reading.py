@@ -70,8 +70,8 @@ const found = [], place = (node) => node.getBoundingClientRect();
 const at = (x, y) => ({ left: x, right: x, top: y, bottom: y });
 for (const drawing of document.querySelectorAll('svg.drawn')) {
   if (!drawing.checkVisibility()) continue;
-  const box = drawing.closest('.cell_output, figure');
-  if (box.scrollWidth - box.clientWidth > 1) found.push(`scrolls: ${box.scrollWidth} in ${box.clientWidth}`);
+  const room = drawing.closest('.cell_output, figure').clientWidth;
+  if (place(drawing).width > room + 1) found.push(`scrolls: ${place(drawing).width} in ${room}`);
   const words = [...drawing.querySelectorAll('text')].filter((text) => text.textContent.trim());
   const names = words.filter((text) => text.style.fill.startsWith('var('));
   const things = words.map((text) => [text, place(text)]);
