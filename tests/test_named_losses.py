@@ -167,7 +167,7 @@ def focal_of_yes_and_no(x, y, gamma):
         (scaled_margin, "[0.5, 0.4, 0.3] is taken off the target's logit, by class; all are then multiplied by 20"),
         (factors_of_logits, "a focal loss of logits multiplied by [0.5, 1, 2], a factor for each class"),
         (adjusted, "a focal loss of logits to which [0.476, -0.0351, -0.441] was added"),
-        (summed_by_default, "a focal loss whose gamma depends on p_t: 5 below 0.25, else 2."),
+        (summed_by_default, "a focal loss whose gamma depends on p_t: 5 below 0.25, else 2 (the gamma asked for)"),
         (
             smoothed_by_its_own_p,
             "0.9 for the target, 0.1 / (C - 1) for each other class, with (1 - p_k) ** gamma inside the sum.",

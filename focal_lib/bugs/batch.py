@@ -71,11 +71,11 @@ def scalar_alpha(input, target, alpha=0.25, gamma=2.0, reduction="mean"):
 
 @bug(
     exposed_by="none_has_the_targets_shape",
-    title="Weights (N, 1) times losses (N,): an N×N table",
+    title="Weights and losses of shapes (N, 1) and (N,): an N×N table",
     source="Hsuxu/Loss_ToolBox-PyTorch#8 (2019)",
     symptom="No class counts more than another; with the pixels of 35 images of 256 × 256, 19600 GiB are asked for.",
     hides="The mean of the table is mean(alpha[target]) · mean(loss), a plausible number that falls.",
-    fix="Keep the weights in the target's shape: alpha[target], no unsqueeze.",
+    fix="Bring weights and losses to one shape, the target's: both (N,), without unsqueeze, view(-1, 1) or keepdim.",
     mend={".unsqueeze(1)": ""},
 )
 def n_by_n(input, target, alpha=None, gamma=2.0, reduction="mean"):

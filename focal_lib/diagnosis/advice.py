@@ -121,6 +121,6 @@ def named(text, names):
     """A text with code in it, its arguments named as the loss names them."""
     for ours, theirs in names.items():
         code = rf"\b{ours}\b(?=[\].,)*:;]|\[| [-+*!=]+ )" if ours in ("input", "target") else rf"\b{ours}\b(?! of )"
-        code = code if ours[0].isalpha() else re.escape(ours)
+        code = code if ours.replace(" ", "").isidentifier() else re.escape(ours)
         text = re.sub(code, theirs, text) if ours != theirs else text
     return text

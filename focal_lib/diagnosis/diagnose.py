@@ -32,6 +32,7 @@ from .tried import costs_by_p_t, formula_of_p_t, setting_of_the_focal_loss, weig
 __all__ = ["assert_focal_loss", "diagnose"]
 
 
+OF_THE_BACKWARD = "Its gradient", CATALOGUE["detached_focus"].title
 WEIGHTS, CALL = "alpha_scales_its_class", "runs_with_defaults"
 CORE = ("gives_the_golden_numbers", "gradient_is_the_slope")  # untested, nothing can be said of a loss
 SIGMOID = ("one_against_all", "one_against_all_averaged")  # wrong for one of C classes, right for many labels
@@ -142,7 +143,10 @@ def _names(adapter, violations, levels, suspects, gamma):
     if not mistake:
         return relative, None, []
     *mistake, formula = mistake if len(mistake) > 3 else (*mistake, None)
-    follows = [*follows, *(name for name in suspects.replayed(formula, adapter) if name not in follows)]
+    if mistake[0].startswith(OF_THE_BACKWARD):  # values are no part of it
+        follows = [name for name in follows if PROPERTIES[name].group == "gradient"]
+    if same := suspects.replayed(formula, adapter):
+        follows = same
     suspects.leave_out(follows)
     return relative, kin, [*mistake, follows]
 
@@ -325,7 +329,9 @@ def _of_one_number(adapter):
 def _of_ignored_targets(adapter):
     """What becomes of targets of -100, which F.cross_entropy leaves out, in words; nothing where it refuses them."""
     input, target = adapter._batch()
-    kept = target != 2
+    kept = target != target[0]
+    if adapter.form.target is not PLAIN.target:
+        return []  # no indices are handed over
     with contextlib.suppress(Exception):
         got = adapter(input, torch.where(kept, target, torch.full_like(target, -100))).detach()
         alone = adapter(input[kept], target[kept]).detach()
@@ -353,6 +359,7 @@ def _names_of(adapter):
     """What the loss calls alpha, gamma, logits and targets, and which axis has the classes."""
     names = {n: adapter.names[n] for n in ("alpha", "gamma", "ignore_index") if n in adapter.names}
     if adapter.form.input in (logit, column):
+        names = {"F.log_softmax(input, 1)": "F.logsigmoid(input)"} | names
         names |= dict.fromkeys(("F.cross_entropy", "cross-entropy"), "F.binary_cross_entropy_with_logits")
     axis = {", 1)": ", -1)", ".shape[1]": ".shape[-1]"} if adapter.classes_last else {}
     return names | axis | adapter.pair_called

@@ -228,7 +228,8 @@ def _ranges(adapter, classes):
                 middle = (low + high) / 2
                 low, high = (middle, high) if power(middle) == below else (low, middle)
             words.append(f"{below:g} below {high:.3g}")
-    return f"{', '.join(words)}, else {power(grid[-1]):g}"
+    asked = " (the gamma asked for)" if "gamma" in adapter.settable and power(grid[-1]) == 2 else ""
+    return f"{', '.join(words)}, else {power(grid[-1]):g}{asked}; where it changes, the loss jumps"
 
 
 def gives(found, total):

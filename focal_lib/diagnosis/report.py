@@ -141,7 +141,7 @@ class Diagnosis:
             others = f"; the other {rest} have other causes" if rest > 1 else "; the other one has another cause" * rest
             said = f"{CATALOGUE[first].title}: {some}{share} {are} of this bug, to the digit{others}"
             return f"{name}: {self.verdict}. {said}."
-        errors = collections.Counter(e.partition(RAISED)[2] for e in self.violations.values() if RAISED in e)
+        errors = collections.Counter(filter(None, map(self._error, self.violations)))
         error, number = errors.most_common(1)[0] if errors else ("", 0)
         if number > 1 and 2 * number >= broken:
             so = "all" if number == broken else f"{number} of"
@@ -178,6 +178,10 @@ class Diagnosis:
         """When these bite, in words. A gradient that is wrong everywhere bites always, and has none."""
         everywhere = GRADIENT if self.levels.get(GRADIENT) == "wrong" else None
         return bites({name: self.violations[name] for name in names if name != everywhere})
+
+    def _error(self, name):
+        """The error that a violation is; empty if it is none."""
+        return self.violations[name].partition(RAISED)[2]
 
     def _mend(self, name):
         return named(mend(name), self.names)
@@ -237,7 +241,8 @@ class Diagnosis:
         for name in self.unexplained:
             if self._follows(name):
                 continue
-            groups.setdefault(self._mend(name), []).append(name)
+            fix = next((f for f, (first, *_) in groups.items() if self._error(first) == self._error(name) != ""), None)
+            groups.setdefault(fix or self._mend(name), []).append(name)
         for number, (fix, names) in enumerate(groups.items()):
             if number and self.levels[names[0]] == "manners":
                 continue
@@ -282,8 +287,9 @@ class Diagnosis:
         return f"{self.violations[name].rstrip('.')}. Mend: {self._mend(name)}"
 
     def _follows(self, name):
-        """Whether a broken promise follows from its being another loss; any loss runs with its defaults."""
-        as_it_must = self.levels[name] == "wrong" and name != "runs_with_defaults"
+        """Whether a broken promise follows from its being another loss; that it fails or gives nan does not."""
+        fails = name == "runs_with_defaults" or re.search(r"\bnan\b", self.violations[name])
+        as_it_must = self.levels[name] == "wrong" and not fails
         return bool(self.relative or self.kin) and (as_it_must or name in OF_THE_FORMULA)
 
     def _levels(self):

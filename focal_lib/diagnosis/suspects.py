@@ -57,8 +57,9 @@ class Suspects:
             theirs = {name: _bug_result(id, name, seed, *self.setting) for name in violations}
             alike[id] = {name for name, result in theirs.items() if isinstance(result, Violation)}
             same[id] = {name for name in alike[id] if _same(violations[name].got, theirs[name].got)}
-            if not any(_telling(violations[name].got) for name in same[id]):  # nan agrees where that is the question
-                of_nan = PROPERTIES[CATALOGUE[id].exposed_by].group == "extremes"
+            of_nan = PROPERTIES[CATALOGUE[id].exposed_by].group == "extremes"
+            if not (of_nan and any(_telling(violations[name].got) for name in same[id])):
+                # nan agrees where that is the question
                 extremes = {name for name in same[id] if of_nan and PROPERTIES[name].group == "extremes"}
                 same[id] = {name for name in same[id] if not _has_nan(violations[name].got)} | extremes
         agree = {id: {n for n in names if _telling(violations[n].got)} for id, names in same.items()}
