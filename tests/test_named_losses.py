@@ -297,7 +297,7 @@ def weights_inside(x, y, weight=None, gamma=2.0):
         (no_target, "The part with gamma in it never looks at the target."),
         (clamped_logits, "It clamps the logits to [-1, 2]: beyond, nothing is learned."),
         (softmax_and_sigmoid, "Its factor is of a softmax, its cross-entropy of sigmoids."),
-        (cut_off, "p_t cut out of the gradient."),
+        (cut_off, "p_t cut out of the gradient; else it is a sigmoid focal loss: one yes-or-no question"),
         (shares_inside, "Label smoothing inside p_t: 0.9 for the target, 0.1 / (C - 1) for each other class."),
         (weights_inside, "Class weights inside the exponent; else it is a sigmoid focal loss"),
     ],

@@ -145,9 +145,12 @@ def _names(adapter, violations, levels, suspects, gamma):
     *mistake, formula = mistake if len(mistake) > 3 else (*mistake, None)
     if mistake[0].startswith(OF_THE_BACKWARD):  # values are no part of it
         follows = [name for name in follows if PROPERTIES[name].group == "gradient"]
+        if "gives_the_golden_numbers" in wrong:
+            kin = "a sigmoid focal loss: one yes-or-no question for each class"
+            mistake[0] = f"{mistake[0]}; else it is {kin}"
     if same := suspects.replayed(formula, adapter):
         follows = same
-    suspects.leave_out(follows)
+    suspects.leave_out(wrong if kin else follows)
     return relative, kin, [*mistake, follows]
 
 

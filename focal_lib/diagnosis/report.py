@@ -271,7 +271,7 @@ class Diagnosis:
         groups.append(("Of the focal loss's promises, this other loss breaks, as it must:", follows))
         for heading, names in groups:
             if names:
-                levels = [f"{name} ({self.levels[name]})" * (not self._follows(name)) or name for name in names]
+                levels = [f"{name} ({self.levels[name]})" * (names is not follows) or name for name in names]
                 yield (
                     heading,
                     [

@@ -57,9 +57,10 @@ class Suspects:
             theirs = {name: _bug_result(id, name, seed, *self.setting) for name in violations}
             alike[id] = {name for name, result in theirs.items() if isinstance(result, Violation)}
             same[id] = {name for name in alike[id] if _same(violations[name].got, theirs[name].got)}
-            of_nan = PROPERTIES[CATALOGUE[id].exposed_by].group == "extremes"
-            if not (of_nan and any(_telling(violations[name].got) for name in same[id])):
+            told = [name for name in same[id] if _telling(violations[name].got)]
+            if all(PROPERTIES[name].level == "manners" for name in told):
                 # nan agrees where that is the question
+                of_nan = PROPERTIES[CATALOGUE[id].exposed_by].group == "extremes"
                 extremes = {name for name in same[id] if of_nan and PROPERTIES[name].group == "extremes"}
                 same[id] = {name for name in same[id] if not _has_nan(violations[name].got)} | extremes
         agree = {id: {n for n in names if _telling(violations[n].got)} for id, names in same.items()}
