@@ -88,6 +88,7 @@ class _Call(torch.autograd.Function):
         return value
 
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx, upstream):
         reply = ctx.sandbox.ask(do="gradient", graph=ctx.graph, upstream=pack(upstream))
         return unpack(reply.get("gradient"), ctx.like), None, None, None, None

@@ -24,6 +24,7 @@ class DeafToUpstream(torch.autograd.Function):
         return (focus(ce, gamma) * ce).mean()
 
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
         return ctx.saved_tensors[0], None, None  # times grad, what follows the loss
 
@@ -50,6 +51,7 @@ class FirstRowForAll(torch.autograd.Function):
         return focus(ce, gamma) * ce
 
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
         return grad[0] * ctx.saved_tensors[0], None, None  # the first row's, for all rows
 
@@ -76,6 +78,7 @@ class ScalesWhatItSaved(torch.autograd.Function):
         return focus(ce, gamma) * ce
 
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
         ctx.slope *= grad[:, None]  # in place, to save memory: the next pass finds it scaled
         return ctx.slope, None, None
@@ -102,6 +105,7 @@ class ValueOfCrossEntropy(torch.autograd.Function):
         return cross_entropy(input, target)  # (1 - p_t) ** gamma is only in the gradient
 
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
         return grad[:, None] * ctx.saved_tensors[0], None, None
 

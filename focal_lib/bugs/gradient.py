@@ -114,6 +114,7 @@ class GradientOfProbability(torch.autograd.Function):
         return -((1 - p_t) ** gamma) * torch.log(p_t)
 
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
         p_t, target = ctx.saved_tensors
         slope = ctx.gamma * (1 - p_t) ** (ctx.gamma - 1) * torch.log(p_t) - (1 - p_t) ** ctx.gamma / p_t

@@ -8,14 +8,15 @@ import inspect
 import torch
 from torch import nn
 
-from .forms import ALPHAS, FORMS, INPUT_NAMES, NAMES, REDUCTIONS, REQUIRED, TARGET_NAMES, one_hot
+from .forms import ALPHAS, BASES, FORMS, INPUT_NAMES, NAMES, REDUCTIONS, REQUIRED, TARGET_NAMES, one_hot
 from .probing import Nonsense, Probing, Stopped, Untestable, as_number, first_of
+from .roles import Roles
 from .settings import hushed
 
 __all__ = ["Adapter", "parameters_of", "product_of"]
 
 
-class Adapter(Probing):
+class Adapter(Probing, Roles):
     """Calls a loss as ``adapter(input, target, alpha=, gamma=, reduction=, ignore_index=)``.
 
     Args:
@@ -54,6 +55,8 @@ class Adapter(Probing):
         self.own_gamma = float(gamma) if isinstance(gamma, (int, float)) else 2.0
         self._read_signatures()
         self._find_form(FORMS[:1] + self._forms_of_size() + FORMS[1:])
+        self._leave_out_refused()
+        self._find_labels()
 
     # What the loss takes, by its signatures.
 
@@ -175,6 +178,8 @@ class Adapter(Probing):
     def runs_without_alpha(self):
         c = self.default_classes or 3
         with contextlib.suppress(Exception):
+            if self.silent_side:  # it runs, and says nothing of half of the examples
+                return False
             if self.no_weights is not self.OMIT:
                 self.criterion(c)(self.tensor([range(c)]), self.labels([0]))
             return True
@@ -235,6 +240,7 @@ class Adapter(Probing):
         arguments = self.required | {self.names[name]: value for name, value in wanted.items() if value is not None}
         special = {"counts": [10.0 * (k + 1) for k in range(classes)], "one": self.tensor(1.0)}
         arguments = {n: special.get(v, v) if isinstance(v, str) else v for n, v in arguments.items()}
+        arguments = {n: v() if isinstance(v, type) and v in BASES else v for n, v in arguments.items()}
         built = {name: value for name, value in arguments.items() if name in self.build_names}
         called = {name: value for name, value in arguments.items() if name not in self.build_names}
         loss = self._quietly(self.loss, **self.filled, **built) if self.builds else self.loss
@@ -247,7 +253,8 @@ class Adapter(Probing):
             pair = (given, self.form.target(target, input))
             shape, dtype = (pair[1] if self.ones[0] else target).shape, self.ones[1]
             ones = torch.ones(shape, dtype=dtype, device=self.device)
-            now = {n: ones if isinstance(v, str) and v == "ones" else v for n, v in called.items()}
+            of_batch = {"ones": ones, "rows": len(target)}
+            now = {n: of_batch.get(v, v) if isinstance(v, str) else v for n, v in called.items()}
             if self.of_a_trainer:
                 pair = (lambda **_: _Output(logits=given)), {"labels": pair[1], "input_ids": given}
             call = run.loss if callable(run.loss) and self.entry != "compute_loss" else getattr(run.loss, self.entry)

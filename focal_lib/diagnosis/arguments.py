@@ -14,6 +14,15 @@ INSIDE = CATALOGUE["weight_inside_cross_entropy"].title, CATALOGUE["weight_insid
 WEIGHTS = ("alpha_scales_its_class", "batch_is_mean_of_singles", "is_the_same_for_renamed_classes")
 REDUCED = ("sum_is_n_times_the_mean", "none_has_the_targets_shape")
 BY_TARGET = "Multiply each loss by alpha[target]."
+OF_COUNTS = (
+    "Its weights grow with the counts, so the rarest class weighs least",
+    "Divide by each class's count, or by its effective number (1 - beta ** count) / (1 - beta).",
+)
+OF_ONE_SIDE = "With the alpha that it has by default, one side costs nothing", "Make 0.25 or None the default of alpha."
+OF_LABELS = (
+    "It mixes the labels of a row: right for one label, wrong for several",
+    'Keep one loss for each label, reduction="none", until each has its factor (1 - p_t) ** gamma.',
+)
 BY_REDUCTION = "Return the mean, the sum or each row's loss, as asked for."
 
 
@@ -92,6 +101,13 @@ def mistake_in_the_arguments(adapter, open):
 
     ``open`` are the broken promises whose cause is not known.
     """
+    for name, is_so, words in (
+        ("default_is_unweighted", adapter.grows_with_counts, OF_COUNTS),
+        ("default_is_unweighted", adapter.silent_side, OF_ONE_SIDE),
+        ("is_right_at_every_size", adapter.labels_off, OF_LABELS),
+    ):
+        if name in open and is_so:
+            return *words, [name]
     if adapter.raises or (found := measured(adapter)) is None:
         return None
     if "sum_is_n_times_the_mean" in open and (example := _one_reduction(adapter, found)):

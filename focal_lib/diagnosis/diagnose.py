@@ -372,7 +372,9 @@ def _left(adapter, name, setting):
     """The arguments that stayed at their defaults, in words; of numbers, whether they matter."""
     found = []
     for argument, value in adapter.left.items():
-        told = "1 for each row, filled in" if argument in adapter.unknown and value else repr(value)
+        told = repr(value)
+        if argument in adapter.unknown and value:
+            told = f"{'1 for each row' if not isinstance(value, type) else f'{value.__name__}()'}, filled in"
         if isinstance(value, float):
             with contextlib.suppress(Exception):
                 nothing = _apart(adapter.has_no_effect, argument)

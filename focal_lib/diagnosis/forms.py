@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 __all__ = ["FORMS", "NAMES", "Form", "column", "logit", "one_hot"]
 
@@ -22,7 +23,7 @@ NAMES = {
     "classes": (
         *("num_classes", "n_classes", "class_num", "num_class", "nb_classes", "num_labels", "no_of_classes"),
         *("n_class", "nclass", "nclasses", "C", "output_dim", "n_labels", "number_of_classes", "out_features"),
-        "num_label",
+        *("num_label", "nClass", "numClasses", "num_cls", "cls_num"),
     ),
 }
 OF_SETTINGS = "it takes settings alone, and returns no loss of logits and targets"
@@ -44,9 +45,11 @@ REQUIRED = {  # what to pass for other arguments without a default, by name
     **dict.fromkeys(("sample_weight", "sample_weights", "pixel_weight", "pixel_weights"), "ones"),
     **dict.fromkeys(("samples_per_cls", "cls_num_list", "class_counts", "counts"), "counts"),
     **{"loss_type": "focal", "device": "cpu", "temperature": 1.0, "beta": 0.999, "num_items_in_batch": None},
+    **dict.fromkeys(("num_boxes", "num_pos", "num_positives", "avg_factor", "normalizer", "num_instances"), "rows"),
     "pos_weight": "one",
 }
-FILLERS = (None, "ones", 1.0)  # what is tried for an argument without a default that no name explains
+BASES = (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss)  # the loss that a wrapper focuses
+FILLERS = (None, "ones", 1.0, *BASES)  # what is tried for an argument without a default that no name explains
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,10 @@ def _yes(t, x):
     return t.to(x.dtype)
 
 
+def _of_four(t):
+    return t[:, None, None].expand(-1, 2, 2)
+
+
 def _yes_column(t, x):
     return _yes(t, x)[:, None]
 
@@ -91,8 +98,12 @@ PLAIN = Form("")
 ONE_HOT = Form("one-hot targets", target=one_hot)
 MAPS = Form("label maps (N, C, H, W) only", lambda x: x[:, :, None, None], lambda t, x: t[:, None, None])
 MAPS_LAST = Form("label maps (N, H, W, C) only", lambda x: x[:, None, None], lambda t, x: t[:, None, None])
+# Which dimension is taken for the classes does not show in a map of one pixel: here every row is four.
+WIDE_MAPS = Form(MAPS.words, lambda x: x[:, :, None, None].expand(-1, -1, 2, 2), lambda t, x: _of_four(t))
+WIDE_MAPS_LAST = Form(MAPS_LAST.words, lambda x: x[:, None, None].expand(-1, 2, 2, -1), lambda t, x: _of_four(t))
 TABLE = Form("probabilities and one-hot targets", softmax, one_hot)
 ONE_LOGIT = Form("one logit (N,) for two classes", logit, _yes, 2)
+COLUMNS = Form("one logit (N, 1) for two classes, targets (N, 1)", column, _yes_column, 2)
 COLUMN = Form("one logit (N, 1) for two classes, targets (N,)", column, _yes, 2)
 BALANCED = Form("two classes: of more, its alpha weights class 1 against all others", classes=2)
 FORMS = (  # the usual ones first
@@ -103,7 +114,7 @@ FORMS = (  # the usual ones first
     TABLE,
     Form("log-probabilities and one-hot targets", _log_softmax, one_hot),
     ONE_LOGIT,
-    Form("one logit (N, 1) for two classes, targets (N, 1)", column, _yes_column, 2),
+    COLUMNS,
     Form("one probability (N,) for two classes", lambda x: logit(x).sigmoid(), _yes, 2),
     Form("one probability (N, 1) for two classes", lambda x: column(x).sigmoid(), _yes_column, 2),
     MAPS,
@@ -112,10 +123,14 @@ FORMS = (  # the usual ones first
     Form("sequences (N, C, T) only", lambda x: x[:, :, None], lambda t, x: t[:, None]),
     Form("sequences (N, T, C), each row for the next target", _one_more, lambda t, x: torch.cat([t[:1], t])[None]),
     Form("targets (N, 1)", target=lambda t, x: t[:, None]),
+    Form("probabilities, targets (N, 1)", softmax, lambda t, x: t[:, None]),
     Form("two classes only", classes=2),
+    Form("two probabilities for two classes", softmax, classes=2),
     Form("an object with .logits", lambda x: SimpleNamespace(logits=x)),
     COLUMN,
     BALANCED,
+    WIDE_MAPS,
+    WIDE_MAPS_LAST,
 )
 ALPHAS = {  # the forms in which weights are taken
     "tensor": lambda w: w,

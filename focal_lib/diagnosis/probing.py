@@ -13,8 +13,6 @@ from .forms import (
     ALPHAS,
     BALANCED,
     FILLERS,
-    MAPS,
-    MAPS_LAST,
     OF_SETTINGS,
     ONE_HOT,
     PLAIN,
@@ -101,18 +99,18 @@ class Probing:
         yield from forms[1:]
 
     def _looks_at_two_logits_only(self):
-        """Whether logits beyond the second change nothing: code for two classes that takes more without a word."""
+        """Whether columns beyond the second change nothing: code for two classes that takes more without a word."""
         input, target = self._batch()
-        other = input.clone()
-        other[:, 2:] += 1
+        other, form = copy.copy(self), self.form
+        other.form = replace(form, input=lambda x: torch.cat([form.input(x)[:, :2], form.input(x)[:, 2:] + 1], 1))
         try:
-            return input.shape[1] > 2 and torch.equal(self(input, target % 2), self(other, target % 2))
+            return input.shape[1] > 2 and torch.equal(self(input, target % 2), other(input, target % 2))
         except Exception:
             return False
 
     def for_maps(self):
         """This loss, ready for label maps ``(N, C, H, W)`` as they are."""
-        if self.form.input not in (MAPS.input, MAPS_LAST.input):
+        if not self.form.words.startswith("label maps"):
             return self
         other = copy.copy(self)
         other.form = PLAIN
@@ -140,7 +138,8 @@ class Probing:
                 try:
                     self._find_conventions()
                     self.error = None
-                    self._find_roles()
+                    self._find_gamma()
+                    self._find_ignored()
                     self._find_balance()
                     self._fit()
                     if filler is not None and not self.fits:
@@ -259,22 +258,6 @@ class Probing:
             target = self.labels([k])
             rows.append(torch.stack([self(row[None], target, **arguments).reshape(()) for row in input]))
         return torch.stack(rows).detach().to(self.dtype)  # some come back as float32
-
-    def _find_roles(self):
-        """Find gamma by what an argument does, where no name tells it."""
-        if "gamma" in self.names or self.form is not PLAIN:
-            return
-        for name, default in list(self.left.items()):
-            if isinstance(default, (int, float)) and not isinstance(default, bool) and default:
-                with contextlib.suppress(Exception):
-                    self.names["gamma"] = name
-                    self._list_roles()
-                    found = [exponent_of(self.singles(3, gamma=gamma)) for gamma in (1.0, 3.0)]
-                    if all(f is not None and abs(f - g) < 1e-3 for f, g in zip(found, (1, 3), strict=True)):
-                        del self.left[name]
-                        return
-                self.names.pop("gamma", None)
-                self._list_roles()
 
     def _find_balance(self):
         """Find out if a single alpha is class 1's weight and 1 - alpha class 0's, as in the paper; -1: the reverse."""

@@ -26,6 +26,7 @@ class _Outside(torch.autograd.Function):
         return torch.as_tensor(value).to(input)
 
     @staticmethod
+    @torch.autograd.function.once_differentiable
     def backward(ctx, grad):
         return grad * ctx.saved_tensors[0], None, None
 
@@ -229,9 +230,8 @@ def gradient_of_objective(loss, call, gamma=None):
                     (slope,) = torch.autograd.grad(expected[:, -1].sum(), scores)
                     slope = slope[:, -1] * ratio[target, 0]
                     same = torch.allclose(ratio, torch.ones_like(ratio), rtol=1e-3)
-                    words = f"{OBJECTIVE}, gamma {g:g}" + f", times {numbers(ratio[:, 0], 4)} for the classes" * (
-                        not same
-                    )
+                    words = f"{OBJECTIVE}{', of one logit for two classes' * (back is _of_two)}, gamma {g:g}"
+                    words += f", times {numbers(ratio[:, 0], 4)} for the classes" * (not same)
                     if what := _wrong_hessian(second, slope):
                         row = int((slope - second).nan_to_num(9.0).argmax())
                         told = f"scores {numbers(scores[row].detach())}, label {target[row]}: the last Hessian"

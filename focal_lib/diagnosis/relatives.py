@@ -133,6 +133,8 @@ def _known(adapter):
     their mean for a batch."""
     x, hot, alone, *_ = found = measured(adapter)
     target, plain = hot.argmax(1), rows_of(adapter, x, hot.argmax(1)).detach()
+    if torch.allclose(alone, plain, rtol=1e-3, atol=0):
+        return None  # one by one they are focal losses, with the weights that it has inside
     for words, expected in references(hot, x, adapter.gammas[0], own_numbers(adapter)):
         if torch.allclose(expected.detach() / expected.detach().sum(), plain / plain.sum(), rtol=1e-3):
             continue  # with such a setting it is the focal loss: a smoothing of 1e-7, for one

@@ -86,9 +86,12 @@ class Diagnosis:
 
     @property
     def _mistake_first(self):
-        """Whether the report opens with the mistake: unless a bug of the catalogue explains more of what is broken."""
-        by_a_bug = len(self.explained[self.suspects[0]]) if self.suspects else 0
-        return bool(self.mistake) and (bool(self.kin) or by_a_bug <= len(self.mistake[3]))
+        """Whether the report opens with the mistake: unless a bug of the catalogue explains more, or what is worse."""
+        if not self.mistake or not self.suspects or self.kin:
+            return bool(self.mistake)
+        ours, theirs = self.mistake[3], self.explained[self.suspects[0]]
+        worst, worst_of_bug = (min((self._rank(name)[0] for name in names), default=9) for names in (ours, theirs))
+        return worst < worst_of_bug or (worst == worst_of_bug and len(theirs) <= len(ours))
 
     @property
     def unexplained(self):

@@ -3,11 +3,12 @@
 import contextlib
 import copy
 import itertools
+from dataclasses import replace
 
 import torch
 
 from ..adapter import Untestable
-from ..cases import Violation, expect, gradient, make_cases, need, numbers, total, with_weights
+from ..cases import Case, Violation, expect, gradient, make_cases, need, numbers, total, with_weights
 from ..forms import COLUMN, ONE_LOGIT
 from .registry import a_property, raised
 
@@ -92,6 +93,12 @@ def ignored_rows_are_dropped(loss, cases):
 
 @a_property("With no alpha given, no class is weighted.", "weights", level="manners")
 def default_is_unweighted(loss, cases):
+    if side := loss.silent_side:
+        words = f"alpha left out, which is {loss.alpha_by_default:g}: a {side} costs 0, whatever its logits are"
+        raise Violation(words, (side,), "wrong")
+    if loss.grows_with_counts:
+        counts = [10 * (k + 1) for k in range(loss.only_classes)]
+        raise Violation(f"counts {counts} became the weights {numbers(loss.weights_inside, 4)}", ("counts",), "wrong")
     need(loss, "alpha")
     if not loss.runs_without_alpha:
         raise Untestable("it does not run without alpha")
@@ -114,7 +121,7 @@ def alpha_scales_its_class(loss, cases):
                 return total(loss, input, target, alpha)
             return loss(input, target, alpha=alpha, reduction=reduction).sum()
 
-        for case in cases:
+        for case in cases + _of_many_classes(loss):
             k = int(case.target[0])
             doubled, of_class_k = case.alpha.clone(), case.target == k
             doubled[k] *= 2
@@ -131,6 +138,14 @@ def alpha_scales_its_class(loss, cases):
             except Violation as violation:
                 got = violation.got if reduction == "mean" else (reduction, *violation.got)
                 raise Violation(violation.example, got, _idle(loss)) from None
+
+
+def _of_many_classes(loss):
+    """A case with more than ten classes, where code that sorts their names as text has 10 before 2."""
+    if loss.only_classes is not None or loss.lengths_by_default:
+        return []
+    input = loss.tensor([[float(k == row % 3) for k in range(12)] for row in range(4)])
+    return [Case(input, loss.labels([10, 2, 11, 1]), loss.tensor(range(1, 13)))]
 
 
 def _idle(loss):
@@ -162,8 +177,8 @@ def image_equals_its_rows(loss, cases):
     image, labels = rows.reshape(2, 2, 2, c).movedim(-1, 1), target.reshape(2, 2, 2)
     expected, right = loss(rows, target), gradient(loss, rows, target).reshape(2, 2, 2, c)
     with contextlib.suppress(Exception):
-        last = rows.reshape(2, 2, 2, c)
-        ours, ours_slope = loss.for_maps()(last, labels), gradient(loss.for_maps(), last, labels)
+        last, given = rows.reshape(2, 2, 2, c), _with_classes_last(loss)
+        ours, ours_slope = given(last, labels), gradient(given, last, labels)
         if torch.allclose(ours, expected, **loss.tolerance) and torch.allclose(ours_slope, right, **loss.tolerance):
             loss.classes_last = True
             return
@@ -182,6 +197,23 @@ def image_equals_its_rows(loss, cases):
             violation.example += "; it adds up the pixels of an image, and takes the mean over images"
             violation.level = "manners"
         raise
+
+
+def _with_classes_last(loss):
+    """This loss, ready for label maps ``(N, H, W, C)``, in the form in which it wants rows ``(N, C)``."""
+    given = copy.copy(loss.for_maps())
+    form = given.form
+
+    def input(x):
+        rows = form.input(x.flatten(0, -2))
+        return rows.reshape(*x.shape[:-1], *rows.shape[1:])
+
+    def target(t, x):
+        rows = form.target(t.flatten(), x.flatten(0, -2))
+        return rows.reshape(*t.shape, *rows.shape[1:])
+
+    given.form = replace(form, input=input, target=target)
+    return given
 
 
 def _names_in(function, depth=3):

@@ -1,0 +1,112 @@
+"""What an argument is for, found by what it does where no name tells it, and what a loss refuses in words."""
+
+import contextlib
+import copy
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+
+from .forms import COLUMNS, PLAIN, Form
+from .probing import as_number, exponent_of
+
+__all__ = ["Roles"]
+
+REFUSALS = (ValueError, KeyError, NotImplementedError, AssertionError)
+
+
+class Roles:
+    """The part of an ``Adapter`` that varies arguments and looks."""
+
+    def _find_gamma(self):
+        if "gamma" in self.names or self.form is not PLAIN:
+            return
+        for name, default in list(self.left.items()):
+            if isinstance(default, (int, float)) and not isinstance(default, bool) and default:
+                with contextlib.suppress(Exception):
+                    self.names["gamma"] = name
+                    self._list_roles()
+                    found = [exponent_of(self.singles(3, gamma=gamma)) for gamma in (1.0, 3.0)]
+                    if all(f is not None and abs(f - g) < 1e-3 for f, g in zip(found, (1, 3), strict=True)):
+                        del self.left[name]
+                        return
+                self.names.pop("gamma", None)
+                self._list_roles()
+
+    def _find_ignored(self):
+        """A whole number below 0 is the target to leave out, if it may be a target, and its neighbour may not."""
+        if "ignore_index" in self.names or self.one_hot:
+            return
+        numbers = [n for n, v in self.left.items() if isinstance(v, int) and v < 0]
+        input, target = self._batch()
+        for name in numbers:
+            taken = []
+            for label in (self.left[name], self.left[name] - 1):
+                with contextlib.suppress(Exception):
+                    self(input, torch.where(target == 1, label, target))
+                    taken.append(label)
+            if taken == [self.left[name]]:
+                self.names["ignore_index"] = name
+                del self.left[name]
+                self._list_roles()
+                return
+
+    @property
+    def grows_with_counts(self):
+        """Whether weights that are computed from counts are larger where there are more examples."""
+        inside = self.weights_inside if "counts" in self.required.values() else None
+        return inside is not None and bool((inside[1:] > inside[:-1]).all())
+
+    @property
+    def silent_side(self):
+        """Which answer costs nothing by the default alpha, 1 or 0, that weighs yes against no; None if neither does."""
+        if not self.balances or self.alpha_by_default not in (0, 1):
+            return None
+        side = "no" if (self.balances > 0) == (self.alpha_by_default == 1) else "yes"
+        input, label = self.tensor([[0.0, 0.0]]), self.labels([int(side == "yes")])
+        return None if as_number(self.criterion(2)(input, label), self.dtype).any() else side
+
+    def _find_labels(self):
+        """What a loss of a column of logits makes of many columns, a question each: of those it may be right for one.
+
+        ``labels_off`` is then (logits, labels, what it gave, what each label costs alone, whether a row has one p_t).
+        """
+        self.labels_off = None
+        if not self.fits or self.form.words != COLUMNS.words:
+            return
+        z = self.tensor([[1.0, -1.0, 2.0], [0.0, 2.0, -2.0], [-1.0, 0.0, 1.0], [2.0, -2.0, 0.5]])
+        yes = self.labels([[1, 0, 1], [0, 1, 0], [0, 0, 1], [1, 1, 0]])
+        alone = [
+            self(self.tensor([[0.0, x]]), self.labels([t])) for x, t in zip(z.flatten(), yes.flatten(), strict=True)
+        ]
+        alone = torch.stack([value.reshape(()) for value in alone]).detach().reshape(z.shape)
+        table = copy.copy(self)
+        table.form = Form("", target=lambda t, x: t.to(x.dtype), classes=2)
+        try:
+            run = table.criterion(2, self.unweighted(2), self.known_gamma, "mean" if self.reductions else None)
+            got = as_number(run(z, yes), self.dtype).detach().to(alone) / self.factor
+        except Exception:
+            return  # it takes one column only, and says so
+        sums = alone.sum(1), alone.sum()
+        known = {"one loss each": alone, "the mean of all": alone.mean(), "the sum of all": sums[1]}
+        known |= {"added up for each row": sums[0].mean(), "": alone[:, 0].mean()}
+        for words, right in known.items():
+            if got.shape == right.shape and torch.allclose(got, right, **self.tolerance):
+                words = f"{self.form.words}, or many labels (N, K), {words}" if words else self.form.words
+                self.form = replace(self.form, words=words)
+                return
+        bce = F.binary_cross_entropy_with_logits(z, yes.to(z.dtype), reduction="none")
+        of_rows = [((1 - torch.exp(-ce)) ** self.gammas[0] * ce).mean() for ce in (bce.mean(1), bce.sum(1))]
+        one_p = got.numel() == 1 and any(torch.allclose(got, row, rtol=1e-3) for row in of_rows)
+        self.labels_off = z, yes, got, alone.mean(), one_p
+
+    def _leave_out_refused(self):
+        """A reduction that is refused by name is not asked for: whoever wants it is told so at the first call."""
+        for word in sorted(self.reductions - {"mean"}) if self.error is None else ():
+            try:
+                self(*self._batch(), reduction=word)
+            except REFUSALS as error:
+                if isinstance(error, NotImplementedError) or word in str(error) or "reduction" in str(error):
+                    self.reductions -= {word}
+            except Exception:
+                continue  # that is for the properties of the reductions
