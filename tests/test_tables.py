@@ -58,6 +58,13 @@ def test_rows_may_be_named_by_nothing():
     assert rows(table) == [["", "Brier score", "churn"], ["focal", "1", "2"], ["mirror", "0", "3"]]
 
 
+def test_a_dash_stands_where_there_is_no_number():
+    ((_, _, table),) = parts(
+        "check      of 47 bugs  of 14 losses\ndiagnose           47            13\nlinter              0             –\n"
+    )
+    assert rows(table)[2] == ["linter", "0", "–"]
+
+
 def test_names_that_every_line_repeats_stand_above_their_column():
     text = "γ = 0    easy:  25%   hard:  50%\nγ = 0.5  easy:  37%   hard:  58%\nγ = 1    easy:  48%   hard:  64%\n"
     ((kind, _, table), rest) = parts(text + "and so on")

@@ -12,7 +12,7 @@ from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 INTERVAL = re.compile(r"([+-]\d+\.\d+) \[([+-]\d+\.\d+), ([+-]\d+\.\d+)\]")
-NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?\s?%?(?: to [+-]?\d+(?:\.\d+)?\s?%?)?")
+NUMBER = re.compile(r"\u2013|[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?\s?%?(?: to [+-]?\d+(?:\.\d+)?\s?%?)?")
 NAMES = {"pr auc": "PR-AUC", "ece": "ECE", "brier": "Brier score", "nll": "NLL", "f1": "F1", "auc": "AUC"}
 MARKS = "✓✗·"
 WIDTH, HEIGHT = 150, 16
