@@ -60,7 +60,7 @@ def test_rows_may_be_named_by_nothing():
 
 def test_a_dash_stands_where_there_is_no_number():
     ((_, _, table),) = parts(
-        "check      of 47 bugs  of 14 losses\ndiagnose           47            13\nlinter              0             –\n"
+        "check     of 47 bugs  of 14 losses\ndiagnose          47            13\nlinter             0  –\n"
     )
     assert rows(table)[2] == ["linter", "0", "–"]
 
