@@ -193,3 +193,17 @@ def test_one_error_behind_it_all_is_the_headline():
         "faulty. It raises RuntimeError: The function 'binary_cross_entropy_with_logits' is not differentiable" in said
     )
     assert said.endswith("broken promises are that.")
+
+
+def fails_without_smoothing(x, y, gamma=2.0, eps=0.1):
+    ce, p_t = parts(x, y)
+    if eps > 0:
+        loss = (1 - eps) * (1 - p_t) ** gamma * ce - eps * x.log_softmax(1).mean(1)
+    return loss.mean()
+
+
+def test_an_advised_setting_that_fails_is_told():
+    diagnosis = diagnose(fails_without_smoothing)
+    assert "0.9 times the focal loss, plus 0.1 times the mean of -log p over the classes" in diagnosis.headline
+    said = "For the paper's focal loss, pass eps=0. Tried: it raises UnboundLocalError; mend that first."
+    assert said in diagnosis.next

@@ -27,7 +27,15 @@ from .relatives import first_kind, relative_of
 from .report import GRADIENT, Diagnosis
 from .settings import hushed, kept
 from .suspects import Suspects
-from .tried import costs_by_p_t, formula_of_p_t, setting_of_the_focal_loss, weights_beside_the_loss
+from .tried import (
+    costs_by_p_t,
+    failing_setting,
+    formula_of_p_t,
+    of_ignored_targets,
+    of_one_number,
+    setting_of_the_focal_loss,
+    weights_beside_the_loss,
+)
 
 __all__ = ["assert_focal_loss", "diagnose"]
 
@@ -165,6 +173,9 @@ def _tried(adapter, seed, other, mistake, violations, suspects):
         still = f"; still broken: {', '.join(broken)}" if broken else ", and all that could be tested holds"
         said = f"pass {argument}={value!r}. Tried: its numbers are the focal loss's then{still}."
         return (argument, value, said), None
+    if other and (found := failing_setting(adapter, other)):
+        argument, error = found
+        return (argument, 0, f"pass {argument}=0. Tried: it raises {error}; mend that first."), None
     explained = {name for names in suspects.explained.values() for name in names}
     open = {"gives_the_golden_numbers", GRADIENT} & ({*violations} - explained) and not (other or mistake)
     return None, first_kind(adapter, costs_by_p_t) if open else None
@@ -312,37 +323,10 @@ def _conventions(adapter, violations):
                 what = f"By default it weights {len(weights)} classes by {numbers(weights, 4)}"
                 found.append(f"{what}; weights of your own are used.")
     if adapter.takes_weights and not adapter.alpha_is_numeric:
-        found += _of_one_number(adapter)
+        found += of_one_number(adapter)
     if "ignore_index" not in adapter.settable and adapter.own_reduction == "mean":
-        found += _of_ignored_targets(adapter)
+        found += of_ignored_targets(adapter)
     return found
-
-
-def _of_one_number(adapter):
-    """What a single number means as alpha, in words, where it weighs two classes; nothing where it does not."""
-    with contextlib.suppress(Exception):
-        quarter = (adapter.singles(2, alpha=0.25) / adapter.singles(2)).mean(1)
-        if torch.allclose(quarter, adapter.tensor([0.25, 0.75]), rtol=1e-3):
-            return [
-                "A number as alpha weighs class 0 by it and class 1 by 1 - alpha; in the paper alpha is for class 1."
-            ]
-    return []
-
-
-def _of_ignored_targets(adapter):
-    """What becomes of targets of -100, which F.cross_entropy leaves out, in words; nothing where it refuses them."""
-    input, target = adapter._batch()
-    kept = target != target[0]
-    if adapter.form.target is not PLAIN.target:
-        return []  # no indices are handed over
-    with contextlib.suppress(Exception):
-        got = adapter(input, torch.where(kept, target, torch.full_like(target, -100))).detach()
-        alone = adapter(input[kept], target[kept]).detach()
-        if torch.allclose(got, alone, rtol=1e-4):
-            return ["It leaves out targets of -100, as F.cross_entropy does."]
-        if torch.allclose(got, alone * kept.sum() / len(kept), rtol=1e-4):
-            return ["Targets of -100 cost nothing, and count in its mean: divide by the number of the others."]
-    return []
 
 
 def _reading(adapter):

@@ -1,5 +1,6 @@
-"""What more is tried with a loss that is not the focal loss: rows of chosen p_t, and other settings."""
+"""What more is tried than the properties: rows of chosen p_t, other settings, targets of -100, a number as alpha."""
 
+import contextlib
 import copy
 import math
 
@@ -7,9 +8,13 @@ import torch
 import torch.nn.functional as F
 
 from .cases import numbers, rows_of
+from .forms import PLAIN
 from .relatives import gives, measured
 
-__all__ = ["costs_by_p_t", "formula_of_p_t", "setting_of_the_focal_loss", "weights_beside_the_loss"]
+__all__ = [
+    *("costs_by_p_t", "failing_setting", "formula_of_p_t", "of_ignored_targets", "of_one_number"),
+    *("setting_of_the_focal_loss", "weights_beside_the_loss"),
+]
 
 POINTS = (0.1, 0.3, 0.5, 0.7, 0.9)
 RIGHT = "Write loss = (1 - p_t) ** gamma * -log(p_t), p_t being the probability of the target."
@@ -132,6 +137,19 @@ def setting_of_the_focal_loss(adapter):
     return None
 
 
+def failing_setting(adapter, words):
+    """(argument, error) of a number in these words that another loss takes from an argument, and fails with at 0."""
+    for name, default in adapter.left.items():
+        if type(default) in (int, float) and default and f"{default:g}" in words.replace(",", " ").split():
+            other = copy.copy(adapter)
+            other.required = adapter.required | {name: type(default)(0)}
+            try:
+                other(*adapter._batch())
+            except Exception as error:
+                return name, type(error).__name__
+    return None
+
+
 def weights_beside_the_loss(adapter):
     """(what it is, the fix, an example) of a loss whose class weights do more than to multiply a row's loss."""
     x, hot, *_ = measured(adapter)
@@ -150,3 +168,30 @@ def weights_beside_the_loss(adapter):
     what = "A class weight does more than to multiply the loss: it is inside p_t, or in one term of several"
     example = f"a weight of {alpha[k].item():g} multiplies the loss of rows of class {k} by {low:.3g} to {high:.3g}"
     return what, "Take p_t and all terms without weights, and multiply by alpha[target] last.", example
+
+
+def of_one_number(adapter):
+    """What a single number means as alpha, in words, where it weighs two classes; nothing where it does not."""
+    with contextlib.suppress(Exception):
+        quarter = (adapter.singles(2, alpha=0.25) / adapter.singles(2)).mean(1)
+        if torch.allclose(quarter, adapter.tensor([0.25, 0.75]), rtol=1e-3):
+            return [
+                "A number as alpha weighs class 0 by it and class 1 by 1 - alpha; in the paper alpha is for class 1."
+            ]
+    return []
+
+
+def of_ignored_targets(adapter):
+    """What becomes of targets of -100, which F.cross_entropy leaves out, in words; nothing where it refuses them."""
+    input, target = adapter._batch()
+    kept = target != target[0]
+    if adapter.form.target is not PLAIN.target:
+        return []  # no indices are handed over
+    with contextlib.suppress(Exception):
+        got = adapter(input, torch.where(kept, target, torch.full_like(target, -100))).detach()
+        alone = adapter(input[kept], target[kept]).detach()
+        if torch.allclose(got, alone, rtol=1e-4):
+            return ["It leaves out targets of -100, as F.cross_entropy does."]
+        if torch.allclose(got, alone * kept.sum() / len(kept), rtol=1e-4):
+            return ["Targets of -100 cost nothing, and count in its mean: divide by the number of the others."]
+    return []
