@@ -212,9 +212,14 @@ class Adapter(Probing, Roles):
 
     def has_no_effect(self, name):
         """Whether another value of a number that stayed at its default changes nothing, for an ordinary batch."""
-        other, (input, target) = copy.copy(self), self._batch()
-        other.required = self.required | {name: self.left[name] + 0.25}
-        return torch.equal(self(input, target), other(input, target))
+        batch = self._batch()
+        return torch.equal(self(*batch), self.with_setting(name, self.left[name] + 0.25)(*batch))
+
+    def with_setting(self, name, value):
+        """This adapter, with another value of an argument that stayed at its default."""
+        other = copy.copy(self)
+        other.required = self.required | {name: value}
+        return other
 
     # Calls.
 

@@ -6,7 +6,7 @@ from ..bugs import CATALOGUE
 from .cases import numbers
 from .formulas import given, yes_or_no
 from .probing import exponent_of
-from .relatives import measured
+from .relatives import each_alone, measured
 
 __all__ = ["default_crashes", "fixed_gamma", "mistake_in_the_arguments", "never_reduces", "two_sides"]
 
@@ -137,17 +137,12 @@ def _wrong_weights(adapter, found):
         return None
     order = torch.tensor([1, 2, 0, 5, 3, 4, 7, 8, 6, 11, 9, 10], device=target.device)
     x, target = x[order], target[order]
-    ones, n = torch.ones_like(alpha), len(x)
     try:
-        one, got = (
-            torch.stack([adapter(x[i : i + 1], target[i : i + 1], alpha=a).sum() for i in range(n)]).detach()
-            for a in (ones, alpha)
-        )
-        batch = adapter(x, target, alpha=alpha).sum().detach()
+        one, got = (each_alone(adapter, x, target, weights) for weights in (torch.ones_like(alpha), alpha))
+        batch = adapter(x, target, alpha=alpha).sum().detach().to(alpha)
     except Exception:
         return None
-    one, got, batch = one.to(alpha), got.to(alpha), batch.to(alpha)
-    by_place = alpha[torch.arange(n, device=target.device) % len(alpha)]
+    by_place = alpha[torch.arange(len(x), device=target.device) % len(alpha)]
     if torch.allclose(batch, (by_place * one).mean(), rtol=1e-3):
         return "It takes the weights by the place of a row in the batch, not by its target"
     p, hot, gamma = x.sigmoid(), hot[order], adapter.gammas[0]

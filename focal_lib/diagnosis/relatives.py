@@ -14,7 +14,7 @@ from .forms import MAPS, Form, softmax
 from .formulas import focused, given, nll_of, references, yes_or_no
 from .probing import exponent_of
 
-__all__ = ["first_kind", "gives", "measured", "own_numbers", "relative_of", "shares_of"]
+__all__ = ["each_alone", "first_kind", "gives", "measured", "own_numbers", "relative_of", "shares_of"]
 
 
 def own_numbers(adapter):
@@ -53,6 +53,12 @@ def measured(adapter, spread=3):
         return None
     # Some come back as float32.
     return x, F.one_hot(target, c).to(x), alone.to(x.dtype), batch.detach().to(x.dtype), slope.to(x.dtype)
+
+
+def each_alone(adapter, x, target, alpha):
+    """The loss ``(N,)`` of each row by itself, with these weights of the classes."""
+    rows = [adapter(x[i : i + 1], target[i : i + 1], alpha=alpha).sum() for i in range(len(x))]
+    return torch.stack(rows).detach().to(x)
 
 
 def _per_positive(adapter):

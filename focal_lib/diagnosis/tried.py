@@ -1,7 +1,6 @@
 """What more is tried than the properties: rows of chosen p_t, other settings, targets of -100, a number as alpha."""
 
 import contextlib
-import copy
 import math
 
 import torch
@@ -9,7 +8,7 @@ import torch.nn.functional as F
 
 from .cases import numbers, rows_of
 from .forms import PLAIN
-from .relatives import gives, measured
+from .relatives import each_alone, gives, measured
 
 __all__ = [
     *("costs_by_p_t", "failing_setting", "formula_of_p_t", "of_ignored_targets", "of_one_number"),
@@ -128,8 +127,7 @@ def setting_of_the_focal_loss(adapter):
         if not isinstance(default, (int, float)):
             continue
         for value in (not default,) if isinstance(default, bool) else (0, 1):
-            other = copy.copy(adapter)
-            other.required = adapter.required | {name: type(default)(value)}
+            other = adapter.with_setting(name, type(default)(value))
             if value != default and (found := measured(other)):
                 rows = rows_of(other, found[0], found[1].argmax(1))
                 if torch.allclose(found[2], rows.detach(), rtol=1e-4) and gives(found, rows.mean()):
@@ -141,10 +139,8 @@ def failing_setting(adapter, words):
     """(argument, error) of a number in these words that another loss takes from an argument, and fails with at 0."""
     for name, default in adapter.left.items():
         if type(default) in (int, float) and default and f"{default:g}" in words.replace(",", " ").split():
-            other = copy.copy(adapter)
-            other.required = adapter.required | {name: type(default)(0)}
             try:
-                other(*adapter._batch())
+                adapter.with_setting(name, type(default)(0))(*adapter._batch())
             except Exception as error:
                 return name, type(error).__name__
     return None
@@ -156,10 +152,7 @@ def weights_beside_the_loss(adapter):
     x, target, alpha = x.detach(), hot.argmax(1), adapter.tensor([2.0, 3.0, 5.0, 4.0])[: hot.shape[1]]
     if not adapter.takes_weights or adapter.alpha_is_numeric or len(alpha) != hot.shape[1]:
         return None
-    one, got = (
-        torch.stack([adapter(x[i : i + 1], target[i : i + 1], alpha=a).detach().sum() for i in range(len(x))]).to(x)
-        for a in (torch.ones_like(alpha), alpha)
-    )
+    one, got = (each_alone(adapter, x, target, weights) for weights in (torch.ones_like(alpha), alpha))
     by_class = (got / one).reshape(-1, len(alpha))
     if torch.allclose(by_class, by_class[:1].expand_as(by_class), rtol=1e-3):
         return None
