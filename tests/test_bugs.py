@@ -57,6 +57,34 @@ def test_weight_inside_cross_entropy():
     assert loss_of("weight_inside_cross_entropy") == near(RIGHT)  # without weights there is no fault to see
 
 
+def _slope_and_value(id, p_t, **arguments):
+    input = torch.tensor([[math.log(p_t / (1 - p_t)), 0.0]], dtype=torch.float64, requires_grad=True)
+    loss = CATALOGUE[id].loss(input, torch.tensor([0]), gamma=2.0, **arguments)
+    (slope,) = torch.autograd.grad(loss, input)
+    return slope[0, 0].item(), loss.item()
+
+
+def test_how_much_a_weight_inside_the_exponent_weighs():
+    heavy = torch.tensor([4.0, 1.0], dtype=torch.float64)
+    id, said = "weight_inside_cross_entropy", []
+    for p_t in (0.1, 0.5, 0.9):
+        times = _slope_and_value(id, p_t, alpha=heavy)[1] / _slope_and_value(id, p_t)[1]
+        said.append(f"{times:.2g} at p_t = {p_t}" if not said else f"as {times:.2g} at {p_t}")
+    assert f"a weight of 4 acts as {said[0]}, {said[1]} and {said[2]}." in CATALOGUE[id].symptom
+
+
+def test_how_much_of_the_gradient_a_detached_focus_leaves():
+    right = CATALOGUE["detached_focus"].mended_loss
+    for p_t in (0.01, 0.99):
+        input = torch.tensor([[math.log(p_t / (1 - p_t)), 0.0]], dtype=torch.float64, requires_grad=True)
+        (slope,) = torch.autograd.grad(right(input, torch.tensor([0]), gamma=2.0), input)
+        times = slope[0, 0].item() / _slope_and_value("detached_focus", p_t)[0]
+        assert f"{times:.2f} times" in CATALOGUE["detached_focus"].symptom
+        assert (
+            f"at {p_t}" in CATALOGUE["detached_focus"].symptom or f"p_t = {p_t}" in CATALOGUE["detached_focus"].symptom
+        )
+
+
 def test_binary_scalar_alpha():
     # sigmoid(log 3) = 3/4 and sigmoid(0) = 1/2. Row 0 (target [1, 0]): log 3 is right with 3/4: 0.017980;
     # 0 is a negative with 1/2: 1/4 * 0.693147 = 0.173287. Row 1 (target [0, 1]): log 3 is a wrong negative, p_t = 1/4:

@@ -279,7 +279,7 @@ def test_reports():
     text, page = str(diagnosis), diagnosis._repr_html_()
     broken = len(diagnosis.violations)
     said = "mean_before_pt: faulty. One p_t for the whole batch: "
-    said += f"its {broken} broken promises are those of this bug, to the digit."
+    said += f"all its {broken} broken promises follow from that."
     assert text.startswith(said)
     assert said in page
     assert diagnosis.as_dict()["headline"] == said

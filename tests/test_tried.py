@@ -143,6 +143,7 @@ def test_weights_that_do_more_than_multiply_make_a_relative_faulty():
     assert "inside p_t, or in one term of several; else it is the focal loss, plus 0.5 times" in diagnosis.headline
     assert diagnosis.mistake[3] == ["alpha_scales_its_class"]
     assert diagnosis.next == [
+        "If you want that loss, mend this and keep the rest.",
         "For the paper's focal loss, pass ce_weight=0. Tried: its numbers are the focal loss's then; still broken: "
         "alpha_scales_its_class, is_finite_for_small_gamma.",
     ]

@@ -9,11 +9,11 @@ from .parts import cross_entropy, focus, reduced
 
 @bug(
     exposed_by="default_is_unweighted",
-    title="The same alpha for positives and negatives",
+    title="A sigmoid with the same alpha for positives and negatives",
     source=f"{SOURCE_2}; liuyuisanai/Focal-Loss#4 (2017), mkocabas/focal-loss-keras#6 (2018)",
     symptom="Positives weigh as much as negatives, whatever alpha is; gamma = 0 gives a quarter of BCE.",
     hides=SCALE,
-    fix="alpha * target + (1 - alpha) * (1 - target), and a softmax where one of C classes is right.",
+    fix="alpha * target + (1 - alpha) * (1 - target); where one of C classes is right, a softmax besides.",
     mend={"alpha *": "(alpha * target + (1 - alpha) * (1 - target)) *"},
     one_hot=True,
 )

@@ -31,7 +31,7 @@ def nan_below_gamma_one(input, target, gamma=2.0, reduction="mean"):
     title="Clamping kills the gradient of the worst mistakes",
     source="NVIDIA/retinanet-examples#93 (2019), fudannlp16/focal-loss#4 (2018)",
     symptom="Confident mistakes, wrong labels for one, are never corrected.",
-    hides="Only the worst examples are dead, and most batches have none.",
+    hides="Only examples with p_t beyond the clamp are dead; with few classes and a low clamp most batches have none.",
     fix="Write F.log_softmax(input, 1) for the log of a clamped softmax; where gamma is below 1, clamp 1 - p_t alone.",
     mend={
         "p_t = torch.exp(-cross_entropy(input, target)).clamp(1e-7, 1 - 1e-7)": "ce = cross_entropy(input, target)",

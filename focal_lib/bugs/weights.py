@@ -14,7 +14,7 @@ from .parts import cross_entropy, focus, pick, reduced
         f"the question in {SOURCE_1}; gokulprasadthekkel/pytorch-multi-class-focal-loss#1 (2021), "
         "a review of pytorch/vision#7760 (2023)"
     ),
-    symptom="A weight of 4 acts like far more than 4 on examples that the model already gets right.",
+    symptom="With gamma = 2 a weight of 4 acts as 4.9 at p_t = 0.1, as 14 at 0.5 and as 47 at 0.9.",
     hides="Without weights, and at gamma = 0, it is correct.",
     fix="Take p_t from the unweighted cross-entropy ce: alpha[target] * (1 - torch.exp(-ce)) ** gamma * ce.",
     mend={"weight=alpha, ": "", "focus(ce, gamma) * ce": "pick(alpha, target, input) * focus(ce, gamma) * ce"},

@@ -25,6 +25,7 @@ from .properties.extremes import right_every_day
 from .reach import IN_NUMPY, gradient_of_objective, hint, step_of
 from .relatives import first_kind, relative_of
 from .report import GRADIENT, Diagnosis
+from .rewrite import rewritten
 from .settings import hushed, kept
 from .suspects import Suspects
 from .tried import (
@@ -101,6 +102,9 @@ def diagnose(loss, *, gamma=None, seed=0, dtype=torch.float64, device=None):
         everyday=_apart(right_every_day, adapter) if {*levels.values()} - {"manners"} == {"fragile"} else None,
         setting=setting[-1] if setting else None,
         costs=costs,
+        rewrite=None
+        if relative or kin or {"manners"}.issuperset(levels.values())
+        else rewritten(adapter, of_sigmoids="is_shift_invariant" in violations),
         left=_left(adapter, name, setting),
         untested=untested,
         stopped=_no_verdict(loss, name, adapter, levels, suspects, untested),

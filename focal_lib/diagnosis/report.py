@@ -13,6 +13,7 @@ __all__ = ["Diagnosis"]
 
 GRADIENT = "gradient_has_the_closed_form"
 RAISED = "it raised "
+WHOLE = "The focal loss whole, in the names of this one (in a module, self.gamma for gamma, and so on):"
 FAR_APART = ("is_finite_at_extreme_logits", "gradient_is_full_when_wrong_by_100")
 
 
@@ -35,6 +36,7 @@ class Diagnosis:
         names: alpha, gamma, input and target -> what the loss calls them; the axis of classes -> where it has it.
         setting: what to pass so that another loss becomes the focal loss, and what is still broken then, in words.
         costs: what rows of a loss of unknown cause cost, beside the focal loss, in words.
+        rewrite: the focal loss whole, as code with the names that the loss has; None where it wants another form.
         everyday: for a fragile loss, how far it is right in float32 with gamma = 2, in words.
         left: the arguments that stayed at their defaults, so that nothing is known of their other values.
         untested: property name -> why it could not be checked.
@@ -55,6 +57,7 @@ class Diagnosis:
     names: dict = field(default_factory=dict)
     setting: str | None = None
     costs: str | None = None
+    rewrite: str | None = None
     everyday: str | None = None
     left: list = field(default_factory=list)
     untested: dict = field(default_factory=dict)
@@ -137,13 +140,10 @@ class Diagnosis:
             return f"{name}: {self.verdict}. {self.mistake[0]}."
         if first := self._bug_first:
             number = len(self.explained[first])
-            share = "its broken promise" if broken == 1 else f"its {broken} broken promises"
-            some = "" if number == broken else f"{number} of "
-            are = "are those" if number > 1 else "is that"
-            rest = 0 if self.unexplained else broken - number
-            others = f"; the other {rest} have other causes" if rest > 1 else "; the other one has another cause" * rest
-            said = f"{CATALOGUE[first].title}: {some}{share} {are} of this bug, to the digit{others}"
-            return f"{name}: {self.verdict}. {said}."
+            some = "all" if number == broken else f"{number} of"
+            share = "its one broken promise" if broken == 1 else f"{some} its {broken} broken promises"
+            follow = "follows" if number == 1 else "follow"
+            return f"{name}: {self.verdict}. {CATALOGUE[first].title}: {share} {follow} from that."
         errors = collections.Counter(filter(None, map(self._error, self.violations)))
         error, number = errors.most_common(1)[0] if errors else ("", 0)
         if number > 1 and 2 * number >= broken:
@@ -167,7 +167,7 @@ class Diagnosis:
             right = "If you want that loss, keep it: its numbers are right as that."
             return [right, change, rest or "Nothing else that was tested is broken."]
         if self.kin:
-            return [change]
+            return ["If you want that loss, mend this and keep the rest.", change]
         worst = list(self._serious)
         if self.verdict == "fragile":
             told = FAR_APART if "wrong with" in (self.everyday or "") else ()  # it says from where on
@@ -315,6 +315,8 @@ class Diagnosis:
         lines = [self.headline, *self.next]
         for title, words, fix in self.causes():
             lines += ["", f"→ {title}", *(f"    {word}" for word in words), f"    Fix: {fix}"]
+        if self.rewrite:
+            lines += ["", f"→ {WHOLE}", *(f"    {line}" for line in self.rewrite.split("\n"))]
         for number, (heading, entries) in enumerate(self._broken()):
             lines += ["", heading, *([] if number else self._levels())]
             for name, statement, example in entries:
@@ -338,6 +340,9 @@ class Diagnosis:
         for title, words, fix in self.causes():
             lines = "<br>".join(map(say, words))
             parts.append(f"<p>→ <strong>{say(title)}</strong><br>{lines}<br><strong>Fix:</strong> {say(fix)}</p>")
+        if self.rewrite:
+            code = f'<pre style="white-space: pre-wrap">{html.escape(self.rewrite)}</pre>'
+            parts.append(f"<details><summary>{WHOLE}</summary>{code}</details>")
         for number, (heading, entries) in enumerate(self._broken()):
             rows = "".join(f"<li>{say(s)} <small>({say(n)})</small><br>{say(e)}</li>" for n, s, e in entries)
             summary = f"<summary>{say(heading)} {len(entries)}</summary>"

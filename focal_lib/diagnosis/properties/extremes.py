@@ -107,9 +107,9 @@ def right_every_day(loss):
         if apart(sign * 100):
             # In steps of 5: at which unit it rounds away differs from one machine to the next.
             gap = 5 * smallest(lambda fives, sign=sign: apart(sign * 5 * fives), 0, 20)
-            said = (
-                f"{where} it is right with the target's logit {gap - 5} {side}, wrong with {gap}: {apart(sign * gap)}."
-            )
+            near, far = (f" (p_t = {1 / (1 + math.exp(g)):.2g})" * (sign < 0) for g in (gap - 5, gap))
+            said = f"{where} it is right with the target's logit {gap - 5} {side}{near}, wrong with {gap}{far}: "
+            said += f"{apart(sign * gap)}."
             if sign < 0 and loss.only_classes is None and wrong([0.0] * MANY, 0):
                 said += f" So it is for {MANY} equal logits, where a model of {MANY} classes starts."
             return said

@@ -1,0 +1,47 @@
+"""The focal loss whole, written with the names that somebody's loss has: what a list of fixes comes to."""
+
+from .advice import FLOOR
+from .forms import COLUMNS, ONE_LOGIT, PLAIN, one_hot
+
+__all__ = ["rewritten"]
+
+RETURNS = '{{"none": loss, "sum": loss.sum(), "mean": {}}}[reduction]'
+
+
+def rewritten(adapter, of_sigmoids):
+    """The source text of ``focal_loss``, right and whole; None for a loss of probabilities or of another shape.
+
+    It takes logits and targets as ``adapter.loss`` takes them, under the names that they have there. ``of_sigmoids``:
+    whether a table of logits and targets (N, C) holds a yes-or-no question in each place.
+    """
+    form, names = adapter.form, adapter.names
+    yes_or_no = (form.input, form.target) in [(of.input, of.target) for of in (ONE_LOGIT, COLUMNS)]
+    yes_or_no |= of_sigmoids and adapter.one_hot
+    if not (yes_or_no or (form.input is PLAIN.input and form.target in (PLAIN.target, one_hot))):
+        return None
+    x, y = (adapter.pair_called.get(name, name) for name in ("input", "target"))
+    alpha, gamma, ignored = (names.get(name, name) for name in ("alpha", "gamma", "ignore_index"))
+    pair = [y, x] if adapter.target_first else [x, y]
+    weighted = "alpha" in names and (yes_or_no or adapter.takes_weights)
+    arguments = [*pair, *[f"{alpha}=None"] * weighted, f"{gamma}={adapter.own_gamma:g}"]
+    if yes_or_no:
+        lines = [
+            f"{y} = {y}.to({x})",
+            f'ce = F.binary_cross_entropy_with_logits({x}, {y}, reduction="none")',
+        ]
+        weights, mean = f"({alpha} * {y} + (1 - {alpha}) * (1 - {y}))", "loss.mean()"
+    else:
+        arguments += [f"{ignored}=-100"]
+        lines = [
+            *[f"{y} = {y}.argmax(1)"] * adapter.one_hot,
+            *[f"{x} = {x}.movedim(-1, 1)"] * adapter.classes_last,
+            f'ce = F.cross_entropy({x}, {y}, ignore_index={ignored}, reduction="none")',
+            f"kept = {y} != {ignored}",
+        ]
+        weights, mean = f"torch.as_tensor({alpha}).to(loss)[{y}.where(kept, 0)]", "loss.sum() / kept.sum().clamp_min(1)"
+    lines += [f"loss = {FLOOR.replace('gamma', gamma)}"]
+    lines += [f"if {alpha} is not None:", f"    loss = {weights} * loss"] if weighted else []
+    by_word = "reduction" in names
+    arguments += ['reduction="mean"'] if by_word else []
+    lines += [f"return {RETURNS.format(mean) if by_word else mean}"]
+    return "\n    ".join([f"def focal_loss({', '.join(arguments)}):", *lines])

@@ -1,0 +1,99 @@
+"""The code that a report writes down whole is a focal loss: it runs, and breaks no promise."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from focal_lib.bugs import CATALOGUE
+from focal_lib.diagnosis import diagnose
+
+
+def _detached(logits, labels, class_weights=None, focus=2.0, reduction="mean"):
+    ce = F.cross_entropy(logits, labels, weight=class_weights, reduction="none")
+    loss = (1 - torch.exp(-ce)).detach() ** focus * ce
+    return {"none": loss, "sum": loss.sum(), "mean": loss.mean()}[reduction]
+
+
+def _target_first(y_true, y_pred, gamma=2.0):
+    ce = F.cross_entropy(y_pred, y_true)
+    return (1 - torch.exp(-ce)) ** gamma * ce
+
+
+def _classes_last(pred, target, gamma=2.0):
+    p = F.softmax(pred, -1).gather(-1, target[..., None])[..., 0].clamp(1e-3, 1)
+    return ((1 - p) ** gamma * -p.log()).mean()
+
+
+def _one_hot(x, y, gamma=2.0):
+    p = (F.softmax(x, 1) * y).sum(1)
+    return ((1 - p.detach()) ** gamma * -p.log()).mean()
+
+
+class _OneLogit(nn.Module):
+    def __init__(self, gamma=2.0):
+        super().__init__()
+        self.gamma = gamma
+
+    def forward(self, output, label):
+        bce = F.binary_cross_entropy_with_logits(output, label)
+        return (1 - torch.exp(-bce)) ** self.gamma * bce
+
+
+def _names_of(rewrite):
+    return rewrite.partition("(")[2].partition(")")[0]
+
+
+def _run(rewrite):
+    scope = {"torch": torch, "F": F}
+    exec(rewrite, scope)
+    return scope["focal_loss"]
+
+
+@pytest.mark.parametrize(
+    "loss, arguments",
+    [
+        (_detached, 'logits, labels, class_weights=None, focus=2, ignore_index=-100, reduction="mean"'),
+        (_target_first, "y_true, y_pred, gamma=2, ignore_index=-100"),
+        (_classes_last, "pred, target, gamma=2, ignore_index=-100"),
+        (_one_hot, "x, y, gamma=2, ignore_index=-100"),
+        (_OneLogit, "output, label, gamma=2"),
+    ],
+)
+def test_a_rewrite_is_right_and_has_the_names_of_the_loss(loss, arguments):
+    diagnosis = diagnose(loss)
+    assert _names_of(diagnosis.rewrite) == arguments
+    again = diagnose(_run(diagnosis.rewrite))
+    assert again.verdict == "right", again
+    assert again.rewrite is None
+
+
+@pytest.mark.parametrize("id", CATALOGUE)
+def test_the_rewrite_of_each_known_bug_is_right(id):
+    found = diagnose(CATALOGUE[id].loss)
+    assert (found.rewrite is None) == (found.verdict in ("right", "another loss"))
+    if found.rewrite:
+        again = diagnose(_run(found.rewrite))
+        assert again.verdict == "right" or (again.verdict == "another loss" and "sigmoid" in again.relative), again
+
+
+def test_a_sigmoid_of_many_labels_stays_one():
+    found = diagnose(CATALOGUE["binary_scalar_alpha"].loss)
+    assert "binary_cross_entropy_with_logits" in found.rewrite
+    input = torch.tensor([[2.0, -1.0, 0.5]])
+    target = torch.tensor([[1.0, 0.0, 1.0]])
+    p_t = torch.where(target == 1, input.sigmoid(), 1 - input.sigmoid())
+    expected = (torch.tensor([[0.9, 0.1, 0.9]]) * (1 - p_t) ** 2 * -p_t.log()).mean()
+    torch.testing.assert_close(_run(found.rewrite)(input, target, alpha=0.9), expected)
+
+
+def test_the_report_shows_it_in_each_form():
+    found = diagnose(_detached)
+    assert found.rewrite.split("\n")[1].strip() in str(found)
+    assert "<pre" in found._repr_html_()
+    assert found.as_dict()["rewrite"] == found.rewrite
+
+
+def test_another_loss_gets_none():
+    found = diagnose(nn.CrossEntropyLoss)
+    assert (found.verdict, found.rewrite) == ("another loss", None)
