@@ -61,9 +61,15 @@ def many_labels(logits, labels, gamma=2.0):
     return ((-torch.expm1(-bce.clamp_min(1e-30))) ** gamma * bce).sum(1).mean()
 
 
+def by_positives(labels, logits, alpha, gamma):
+    bce = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+    return (alpha * (-torch.expm1(-bce.clamp_min(1e-30))) ** gamma * bce).sum() / labels.sum()
+
+
 @pytest.mark.parametrize(
     ("loss", "verdict", "words"),
     [
+        (by_positives, "another loss", "a sigmoid focal loss"),
         (without_none, "right", "it cannot be asked for reduction 'none'"),
         (classes_last, "fragile", "float16"),  # 1e-12 is 0 there
         (padded, "right", ""),
@@ -77,6 +83,12 @@ def many_labels(logits, labels, gamma=2.0):
 def test_a_right_loss_in_unusual_clothes_is_not_faulty(loss, verdict, words):
     diagnosis = diagnose(loss)
     assert diagnosis.verdict == verdict and words in str(diagnosis), diagnosis
+
+
+def by_positives_of_one_column(logits, labels, gamma=2.0):
+    if logits.dim() > 1:
+        raise ValueError("(N,) expected")
+    return many_labels(logits[:, None], labels[:, None], gamma) * len(labels) / labels.sum()
 
 
 def padded_in_the_mean(logits, target, gamma=2.0, pad_id=-1):
@@ -157,6 +169,7 @@ def refuses_in_words(logits, target, gamma=2.0):
 @pytest.mark.parametrize(
     ("loss", "verdict", "words"),
     [
+        (by_positives_of_one_column, "faulty", "It divides by the number of positives, and a batch may have none"),
         (padded_in_the_mean, "faulty", "Ignored rows stay in the mean"),
         (over_the_height, "faulty", "label maps (N, H, W, C)"),
         (sorted_as_text, "faulty", "of class 10"),

@@ -23,6 +23,14 @@ OF_LABELS = (
     "It mixes the labels of a row: right for one label, wrong for several",
     'Keep one loss for each label, reduction="none", until each has its factor (1 - p_t) ** gamma.',
 )
+OF_POSITIVES = (
+    "It divides by the number of positives, and a batch may have none",
+    "Divide by targets.sum().clamp(min=1).",
+)
+WITHOUT_POSITIVES = (
+    *("runs_with_defaults", "gradient_is_the_slope", "is_finite_at_extreme_logits", "is_finite_for_small_gamma"),
+    *("is_finite_in_half_precision", "second_derivative_is_right_or_refused"),
+)
 BY_REDUCTION = "Return the mean, the sum or each row's loss, as asked for."
 
 
@@ -108,6 +116,10 @@ def mistake_in_the_arguments(adapter, open):
     ):
         if name in open and is_so:
             return *words, [name]
+    if adapter.error is None and WITHOUT_POSITIVES[0] in open:
+        input, target = adapter._batch()
+        if adapter(input, target).isfinite().all() and not adapter(input, 0 * target).isfinite().all():
+            return *OF_POSITIVES, [*WITHOUT_POSITIVES]
     if adapter.raises or (found := measured(adapter)) is None:
         return None
     if "sum_is_n_times_the_mean" in open and (example := _one_reduction(adapter, found)):

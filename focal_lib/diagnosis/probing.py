@@ -349,7 +349,9 @@ def _weights_in(values, gamma):
     """The weights ``(C,)`` in single examples' losses ``(C, 3)``; None if they are no focal losses of this gamma."""
     p = values.new_tensor([0.75, 0.5, 0.25])
     ratio = values / ((1 - p) ** gamma * -p.log())
-    return ratio.mean(1) if (ratio > 0).all() and _close(ratio, ratio[:, :1]) else None
+    # What is divided by the number of yeses is divided by 0, or next to it, where a no stands alone.
+    as_weights = (ratio > 0).all() and ratio.isfinite().all() and ratio.max() < 1e4 * ratio.min()
+    return ratio.mean(1) if as_weights and _close(ratio, ratio[:, :1]) else None
 
 
 def _close(ours, theirs):
