@@ -163,7 +163,7 @@ class WarmUp(nn.Module):
 def test_a_memory_is_told_before_what_follows_from_it():
     diagnosis = diagnose(WarmUp)
     assert diagnosis.verdict == "faulty" and diagnosis.suspects == []
-    assert "first: “The same call gives the same number" in diagnosis.headline
+    assert "faulty. A call changes what the next one gives: the worst of its 6 faults." in diagnosis.headline
 
 
 def test_a_lost_sign_is_told_first():
@@ -405,3 +405,52 @@ def sigmoids_of_four(y_true, y_pred):
 def test_an_objective_of_sigmoids_is_another_loss():
     diagnosis = diagnose(sigmoids_of_four)
     assert diagnosis.verdict == "another loss" and "0.25 for yes and 0.75 for no, gamma 2" in diagnosis.headline
+
+
+class ClassBalanced(nn.Module):
+    def __init__(self, samples_per_cls, no_of_classes, beta=0.9999, gamma=2.0):
+        super().__init__()
+        weights = (1 - beta) / (1 - beta ** torch.tensor(samples_per_cls, dtype=torch.float64))
+        self.weights, self.gamma = weights / weights.sum() * no_of_classes, gamma
+
+    def forward(self, logits, labels):
+        w, ce = self.weights.to(logits.device)[labels], F.cross_entropy(logits, labels, reduction="none")
+        return (w * (1 - torch.exp(-ce)) ** self.gamma * ce).sum() / w.sum()
+
+
+class Divided(nn.Module):
+    def __init__(self, gamma=2.0, reduction="mean"):
+        super().__init__()
+        self.gamma, self.reduction = gamma, reduction
+        self.register_buffer("w", torch.tensor([0.2, 0.5, 1.5]))
+
+    def forward(self, x, y):
+        w, ce = self.w.to(x)[y], F.cross_entropy(x, y, reduction="none")
+        loss = w * (1 - torch.exp(-ce)) ** self.gamma * ce
+        return {"none": loss, "sum": loss.sum(), "mean": loss.sum() / w.sum()}[self.reduction]
+
+
+def divided_by_half(x, y, gamma=2.0):
+    w, ce = torch.tensor([0.2, 0.5, 1.5]).to(x)[y], F.cross_entropy(x, y, reduction="none")
+    return (w * (1 - torch.exp(-ce)) ** gamma * ce).sum() / (w.sum() + w[:1].sum())
+
+
+@pytest.mark.parametrize("loss, weights", [(ClassBalanced, "[1.636, 0.8183, 0.5458]"), (Divided, "[0.2, 0.5, 1.5]")])
+def test_weights_inside_by_whose_sum_the_mean_divides_are_no_fault(loss, weights):
+    diagnosis = diagnose(loss)
+    assert diagnosis.verdict == "right", diagnosis
+    assert f"It weights the classes inside, by {weights}." in diagnosis.conventions
+    assert "Its mean divides by the sum of the weights, as F.cross_entropy(weight=...) does." in diagnosis.conventions
+
+
+def test_a_mean_divided_by_more_than_the_weights_is_faulty():
+    assert diagnose(divided_by_half).verdict == "faulty"
+
+
+def test_weights_for_three_classes_inside_are_judged_on_three():
+    def inside_p_t(x, y, gamma=2.0):
+        ce = F.cross_entropy(x, y, weight=torch.tensor([0.2, 0.5, 1.5]).to(x), reduction="none")
+        return ((1 - torch.exp(-ce)) ** gamma * ce).mean()
+
+    diagnosis = diagnose(inside_p_t)
+    assert diagnosis.verdict == "faulty" and "raised" not in str(diagnosis.violations)

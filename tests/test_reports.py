@@ -169,3 +169,31 @@ def test_advice_speaks_in_the_names_of_the_loss():
     names = {"alpha": "weight", "input": "x", "target": "y"}
     text = "target = target.where(kept, 0); alpha[target] of F.log_softmax(input, 1), by its target's index."
     assert named(text, names) == "y = y.where(kept, 0); weight[y] of F.log_softmax(x, 1), by its target's index."
+
+
+def binary_with_epsilon(logits, targets, alpha=0.25, gamma=2.0):
+    p, targets = torch.sigmoid(logits), targets.float()
+    p_t = p * targets + (1 - p) * (1 - targets)
+    alpha_t = alpha * targets + (1 - alpha) * (1 - targets)
+    return (-alpha_t * (1 - p_t) ** gamma * torch.log(p_t + 1e-8)).mean()
+
+
+def test_a_fault_without_a_bug_of_its_own_has_a_name_and_a_fix_of_its_own():
+    diagnosis = diagnose(binary_with_epsilon)
+    assert diagnosis.headline.endswith("become a table of N times N losses: the worst of its 4 faults.")
+    found = {cause: fix for cause, _, fix in diagnosis.causes()}
+    assert found["Logits (N, 1) beside targets (N,) become a table of N times N losses"] == (
+        "Give both one shape before all else: logits = logits.view_as(targets)."
+    )
+    assert found["inf or nan in half precision"].startswith("Compute in float32 or wider: logits = logits.to(")
+    dead = next(fix for cause, fix in found.items() if "clamped_probability" in cause)
+    assert dead.startswith("Write F.logsigmoid(logits) for yes and F.logsigmoid(-logits) for no")
+
+
+def test_a_switch_is_called_as_the_loss_calls_it():
+    def mean_first(input, target, gamma=2.0, reduction="mean"):
+        ce = F.cross_entropy(input, target, reduction=reduction)
+        return ((1 - torch.exp(-ce)) ** gamma * ce).mean()
+
+    assert 'and reduction="none" returns a single number' in diagnose(mean_first).headline
+    assert "and reduce=False returns a single number" in diagnose(CATALOGUE["reduce_flag_without_effect"].loss).headline

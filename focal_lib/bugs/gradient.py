@@ -79,7 +79,7 @@ def epsilon_lost_in_half(input, target, gamma=2.0, reduction="mean"):
     symptom="Values are right, steps too small: the true gradient is 1.09 times as long at p_t = 0.01, "
     "2.99 times at 0.99.",
     hides="The loss itself is exact. Some do this on purpose; then it should say so.",
-    fix="No .detach(), no .data; then see that the gradient is finite for gamma below 1 too.",
+    fix="No .detach(), .data or torch.no_grad() on the way to p_t; then see that gamma = 0.5 has a finite gradient.",
     mend={".detach()": ""},
 )
 def detached_focus(input, target, gamma=2.0, reduction="mean"):

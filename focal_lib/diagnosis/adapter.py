@@ -32,6 +32,7 @@ class Adapter(Probing, Roles):
         no_weights: what to pass as alpha so that no class is weighted: ``"ones"``, 1.0, or ``OMIT`` to leave it out.
         divides_by_weights: True if the mean divides by the sum of the weights, as ``F.cross_entropy(weight=)`` does.
         weights_inside: weights ``(C,)`` that the loss always applies, as found on single examples; None without.
+        weights_of_mean: these weights, where the mean divides by their sum; calls undo that. None otherwise.
         factor: what every loss is multiplied by; calls divide by it.
         fits: True if single examples show a focal loss, up to such weights.
         only_classes: the number of classes of a loss that takes no other; else None.
@@ -301,7 +302,8 @@ class Adapter(Probing, Roles):
         """What the loss returned when asked for the mean, as a mean, also where it can only sum or not reduce."""
         if not self.reductions and self.own_reduction != "mean":
             return value.sum() / target.numel()
-        return value.reshape(()) if value.shape == (1,) and target.shape != (1,) else value
+        value = value.reshape(()) if value.shape == (1,) and target.shape != (1,) else value
+        return value if self.weights_of_mean is None else value * self.weights_of_mean[target].mean()
 
     def unweighted(self, classes):
         """The alpha that weights no class, in the form that this loss takes; None to leave it out."""

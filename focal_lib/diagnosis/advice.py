@@ -4,8 +4,20 @@ import re
 
 from ..bugs import CATALOGUE
 
-__all__ = ["BITES", "LEVEL_WORDS", "MENDS", "OF_THE_FORMULA", "bites", "mend", "named", "to_the_focal_loss"]
+__all__ = [
+    "BITES",
+    "LEVEL_WORDS",
+    "MENDS",
+    "OF_THE_FORMULA",
+    "RAISED",
+    "bites",
+    "mend",
+    "named",
+    "titled",
+    "to_the_focal_loss",
+]
 
+RAISED = "it raised "
 LEVEL_WORDS = {
     "wrong": "in ordinary use the value or the gradient is not the focal loss's",
     "fragile": "right for small, ordinary batches, and breaks at an extreme, a dtype, a size or a mode",
@@ -16,7 +28,7 @@ FLOOR = "(-torch.expm1(-ce.clamp_min(torch.finfo(ce.dtype).tiny))) ** gamma * ce
 FORMULA = f"Compare it, line by line, with {ROWS}; loss = {FLOOR}"
 LOG = "Take F.log_softmax(input, 1), without clamp or epsilon, in place of the log of a softmax or sigmoid"
 WIDE = "Compute in float32 or wider: input = input.to(torch.promote_types(input.dtype, torch.float32))"
-REDUCE = 'Reduce last: {"none": loss, "sum": loss.sum(), "mean": loss.mean()}[reduction], with one loss for each target'
+REDUCE = 'Reduce last: {"none": loss, "sum": loss.sum(), "mean": loss.mean()}[reduction], of one loss for each row'
 LOCAL = "Compute with local variables, and write into nothing that was handed in or belongs to self"
 MENDS = {  # property -> how to mend it where no cause is known; the others: FORMULA
     "runs_with_defaults": "Call it with torch.randn(4, 3, requires_grad=True) and torch.tensor([0, 1, 2, 0]) and read "
@@ -55,13 +67,43 @@ MENDS = {  # property -> how to mend it where no cause is known; the others: FOR
     "is shorter, and by what each is divided",
     "memory_layout_changes_nothing": "Write input = input.contiguous() first",
 }
+TITLES = {  # property -> what a colleague would say of a loss that breaks it, where no cause is known
+    "takes_class_indices": "It refuses class indices",
+    "prints_nothing": "It prints",
+    "inputs_are_unchanged": "It writes into what it was handed",
+    "is_stateless": "A call changes what the next one gives",
+    "keeps_float64": "float64 comes back as another dtype",
+    "weights_follow_the_module": CATALOGUE["alpha_stays_behind"].title,
+    "none_has_the_targets_shape": "It does not give one loss for each target",
+    "sum_is_n_times_the_mean": "Its sum is not N times its mean",
+    "batch_is_mean_of_singles": "In a batch, what an example costs depends on its neighbours",
+    "doubled_batch_keeps_the_mean": "Its mean depends on how many examples there are",
+    "ignored_rows_are_dropped": "Ignored targets still count",
+    "default_is_unweighted": "With no alpha given it weights classes",
+    "alpha_scales_its_class": "A class weight does not simply multiply the losses of its class",
+    "wrong_alpha_length_is_refused": CATALOGUE["alpha_length_unchecked"].title,
+    "image_equals_its_rows": "A label map gives another loss than its pixels one by one",
+    "is_finite_at_extreme_logits": "inf or nan at large logits",
+    "is_finite_for_small_gamma": CATALOGUE["nan_below_gamma_one"].title,
+    "gradient_is_full_when_wrong_by_100": "The gradient of the worst mistakes fades",
+    "masked_class_is_absent": "A class masked with -inf spoils the loss",
+    "is_finite_in_half_precision": "inf or nan in half precision",
+    "scales_with_what_follows": "What follows the loss does not reach its gradient as it should",
+    "each_row_has_its_own_scale": "Rows that are weighted afterwards get a wrong gradient",
+    "modes_change_nothing": "A mode of the module or of autograd changes the loss",
+    "one_graph_serves_twice": "A second backward pass through one graph gives another gradient",
+    "second_derivative_is_right_or_refused": "Its second derivative is wrong, without a word",
+    "memory_layout_changes_nothing": "Transposed or expanded logits give another loss",
+}
+OF_A_TABLE = "(of a 4×4 table)"
+A_TABLE = "Logits (N, 1) beside targets (N,) become a table of N times N losses"
 BITES = {  # property -> what it takes to see it, to follow "It bites with"
     "none_has_the_targets_shape": "logits (N, 1) beside targets (N,)",
     "sum_is_n_times_the_mean": "reduction='sum'",
     "ignored_rows_are_dropped": "ignored targets",
     "alpha_scales_its_class": "class weights of your own",
     "each_row_has_its_own_scale": "a mask or weights over the losses of reduction='none'",
-    "weights_follow_the_module": "a GPU, and in saved models, which lack the weights",
+    "weights_follow_the_module": "class weights on a GPU, and in saved models, which lack them",
     "image_equals_its_rows": "label maps (N, C, H, W)",
     "gradient_has_the_closed_form": "two equal logits in a row, as an untrained last layer gives",
     "is_finite_at_extreme_logits": "logits of 10 000",
@@ -99,8 +141,17 @@ OTHERS = (  # words that a relative has -> what gives the paper's loss
 )
 
 
-def mend(name):
+def titled(name, example):
+    """What breaks this promise, in a few words; empty where only its formula can be said to differ, or it raised."""
+    if OF_A_TABLE in example:
+        return A_TABLE
+    return "" if RAISED in example else TITLES.get(name, "")
+
+
+def mend(name, example=""):
     """What to do about a broken promise for which no cause is known."""
+    if OF_A_TABLE in example:
+        return "Give both one shape before all else: input = input.view_as(target)."
     return f"{MENDS.get(name, FORMULA).rstrip('.')}."
 
 

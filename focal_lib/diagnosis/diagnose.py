@@ -313,7 +313,7 @@ def _conventions(adapter, violations):
         found.append("It takes whole gammas only.")
     if adapter.takes_weights and adapter.alpha_form != "tensor":
         found.append(f"It takes its weights as a {adapter.alpha_form}.")
-    if adapter.divides_by_weights:
+    if adapter.divides_by_weights or adapter.weights_of_mean is not None:
         found.append("Its mean divides by the sum of the weights, as F.cross_entropy(weight=...) does.")
     if adapter.own_reduction != "mean":
         found.append(f"It always returns {'the sum' if adapter.own_reduction == 'sum' else 'one loss per target'}.")
@@ -350,8 +350,11 @@ def _names_of(adapter):
     """What the loss calls alpha, gamma, logits and targets, and which axis has the classes."""
     names = {n: adapter.names[n] for n in ("alpha", "gamma", "ignore_index") if n in adapter.names}
     if adapter.form.input in (logit, column):
-        names = {"F.log_softmax(input, 1)": "F.logsigmoid(input)"} | names
+        both = "F.logsigmoid(input) for yes and F.logsigmoid(-input) for no"
+        names = {"F.log_softmax(input, 1)": both, "clamped softmax": "clamped sigmoid"} | names
         names |= dict.fromkeys(("F.cross_entropy", "cross-entropy"), "F.binary_cross_entropy_with_logits")
+    if "reduction" in adapter.names:
+        names["reduce=False"] = 'reduction="none"'
     axis = {", 1)": ", -1)", ".shape[1]": ".shape[-1]"} if adapter.classes_last else {}
     return names | axis | adapter.pair_called
 

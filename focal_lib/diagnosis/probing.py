@@ -119,7 +119,7 @@ class Probing:
     def _probe(self, form):
         """Find the dtype and neutral alpha with which the loss runs in this form, and its conventions."""
         self.form, self.error, self.fits, self.weights_inside, self.balances = form, None, False, None, 0
-        self.factor = 1.0
+        self.factor, self.weights_of_mean = 1.0, None
         names, left = self.names, self.left
         omit, one, ones = (self.OMIT, "tensor"), (1.0, "tensor"), [("ones", kind) for kind in ALPHAS]
         neutral = [omit, *ones, one] if "alpha" in self.names else [omit]
@@ -301,6 +301,8 @@ class Probing:
             self.own_gamma = abs(round(gamma, 3)) if abs(gamma - round(gamma, 3)) < 1e-4 else gamma
         weights = _weights_in(values, self.gammas[0])
         if weights is None:
+            if self.only_classes is None and all(self._unless_refused(n) is None for n in (2, 4)):
+                self.form = replace(self.form, words=self.form.words or f"{c} classes only", classes=c)
             return
         # That it refuses another gamma or a fourth class says nothing against the form.
         other = self._unless_refused(c, gamma=3.0) if "gamma" in self.settable else None
@@ -320,6 +322,9 @@ class Probing:
         if all_same:
             if not _close(weights, self.tensor([1.0])):
                 self.factor = weights[0].item()
+            if not self.takes_weights and self.own_reduction == "mean":
+                with contextlib.suppress(Exception):
+                    self._find_weights_of_mean(values / self.factor)
         elif "alpha" in self.settable and not self.takes_weights:
             self.fits = False  # its alpha is to balance the classes, and does not
         else:

@@ -6,13 +6,12 @@ import re
 from dataclasses import dataclass, field
 
 from ..bugs import CATALOGUE
-from .advice import BITES, LEVEL_WORDS, MENDS, OF_THE_FORMULA, bites, mend, named, to_the_focal_loss
+from .advice import BITES, LEVEL_WORDS, MENDS, OF_THE_FORMULA, RAISED, bites, mend, named, titled, to_the_focal_loss
 from .properties import LEVELS, PROPERTIES
 
 __all__ = ["Diagnosis"]
 
 GRADIENT = "gradient_has_the_closed_form"
-RAISED = "it raised "
 WHOLE = "The focal loss whole, in the names of this one (in a module, self.gamma for gamma, and so on):"
 FAR_APART = ("is_finite_at_extreme_logits", "gradient_is_full_when_wrong_by_100")
 
@@ -143,14 +142,21 @@ class Diagnosis:
             some = "all" if number == broken else f"{number} of"
             share = "its one broken promise" if broken == 1 else f"{some} its {broken} broken promises"
             follow = "follows" if number == 1 else "follow"
-            return f"{name}: {self.verdict}. {CATALOGUE[first].title}: {share} {follow} from that."
+            return f"{name}: {self.verdict}. {self._of(first, 'title')}: {share} {follow} from that."
         errors = collections.Counter(filter(None, map(self._error, self.violations)))
         error, number = errors.most_common(1)[0] if errors else ("", 0)
         if number > 1 and 2 * number >= broken:
             so = "all" if number == broken else f"{number} of"
             return f"{name}: {self.verdict}. It raises {error.rstrip('.')}: {so} its {broken} broken promises are that."
+        first = self._serious[0]
+        if title := titled(first, self.violations[first]):
+            return (
+                f"{name}: {self.verdict}. {title}"
+                + f": the worst of its {broken} faults." * (broken > 1)
+                + "." * (broken == 1)
+            )
         of = f"{broken} promises, first" if broken > 1 else "a promise"
-        return f"{name}: {self.verdict}. It breaks {of}: “{PROPERTIES[self._serious[0]].statement}”"
+        return f"{name}: {self.verdict}. It breaks {of}: “{PROPERTIES[first].statement}”"
 
     @property
     def next(self):
@@ -186,8 +192,12 @@ class Diagnosis:
         """The error that a violation is; empty if it is none."""
         return self.violations[name].partition(RAISED)[2]
 
+    def _of(self, id, text):
+        """A text of a bug of the catalogue, its switch called as the loss calls it."""
+        return getattr(CATALOGUE[id], text).replace("reduce=False", self.names.get("reduce=False", "reduce=False"))
+
     def _mend(self, name):
-        return named(mend(name), self.names)
+        return named(mend(name, self.violations[name]), self.names)
 
     def causes(self):
         """(what it is, lines, fix) for each suspect, and for what no suspect explains."""
@@ -209,8 +219,8 @@ class Diagnosis:
             best = bug.exposed_by if bug.exposed_by in names else names[0]
             lines = self._shown(best)
             if self.worst in {self.levels[name] for name in names}:  # of a lesser fault, the fix is enough
-                lines += [f"Symptom: {bug.symptom}", f"Hidden, because: {bug.hides}"]
-            yield f"{bug.title} ({id})", lines, bug.fix
+                lines += [f"Symptom: {self._of(id, 'symptom')}", f"Hidden, because: {self._of(id, 'hides')}"]
+            yield f"{self._of(id, 'title')} ({id})", lines, bug.fix
         if not self._mistake_first:
             yield from mistake
         if not self._untraced_first:
@@ -257,11 +267,12 @@ class Diagnosis:
                 cause = "have one cause" if self._untraced_first else "vanish with the fix above"
                 lines.append(f"{f'All {len(names)}' if many else 'This'} may {cause}: mend it and run again.")
             what = f"{len(names)} broken promise{'s' * many}, traced to none of the known bugs"
-            yield "Wrong from a size on" if names[0] == "is_right_at_every_size" else what, lines, fix
+            what = "Wrong from a size on" if names[0] == "is_right_at_every_size" else what
+            yield titled(names[0], self.violations[names[0]]) * (not many) or what, lines, fix
 
     def _broken(self):
         """(heading, [(name, statement, example)]) of all violations, under what explains them."""
-        groups = [(f"Promises broken by “{CATALOGUE[id].title}”:", self.explained[id]) for id in self.suspects]
+        groups = [(f"Promises broken by “{self._of(id, 'title')}”:", self.explained[id]) for id in self.suspects]
         if self.mistake:
             ours = f"Promises broken by “{self.mistake[0]}”:", self.mistake[3]
             groups.insert(0 if self._mistake_first else len(groups), ours)

@@ -17,7 +17,8 @@ def rewritten(adapter, of_sigmoids):
     form, names = adapter.form, adapter.names
     yes_or_no = (form.input, form.target) in [(of.input, of.target) for of in (ONE_LOGIT, COLUMNS)]
     yes_or_no |= of_sigmoids and adapter.one_hot
-    if not (yes_or_no or (form.input is PLAIN.input and form.target in (PLAIN.target, one_hot))):
+    of_classes = form.input is PLAIN.input and form.target in (PLAIN.target, one_hot) and adapter.weights_inside is None
+    if not (yes_or_no or of_classes):
         return None
     x, y = (adapter.pair_called.get(name, name) for name in ("input", "target"))
     alpha, gamma, ignored = (names.get(name, name) for name in ("alpha", "gamma", "ignore_index"))
@@ -25,22 +26,24 @@ def rewritten(adapter, of_sigmoids):
     weighted = "alpha" in names and (yes_or_no or adapter.takes_weights)
     arguments = [*pair, *[f"{alpha}=None"] * weighted, f"{gamma}={adapter.own_gamma:g}"]
     if yes_or_no:
-        lines = [
-            f"{y} = {y}.to({x})",
-            f'ce = F.binary_cross_entropy_with_logits({x}, {y}, reduction="none")',
-        ]
-        weights, mean = f"({alpha} * {y} + (1 - {alpha}) * (1 - {y}))", "loss.mean()"
+        lines = [f"{y} = {y}.to({x})", f'ce = F.binary_cross_entropy_with_logits({x}, {y}, reduction="none")']
+        weights, one, mean = f"{alpha} * {y} + (1 - {alpha}) * (1 - {y})", "1", "loss.mean()"
     else:
-        arguments += [f"{ignored}=-100"]
+        number = getattr(adapter.parameters.get(ignored), "default", None)
+        arguments += [f"{ignored}={number if isinstance(number, int) else -100}"]
         lines = [
             *[f"{y} = {y}.argmax(1)"] * adapter.one_hot,
             *[f"{x} = {x}.movedim(-1, 1)"] * adapter.classes_last,
             f'ce = F.cross_entropy({x}, {y}, ignore_index={ignored}, reduction="none")',
-            f"kept = {y} != {ignored}",
+            f"kept = ({y} != {ignored}).to(ce)",
         ]
-        weights, mean = f"torch.as_tensor({alpha}).to(loss)[{y}.where(kept, 0)]", "loss.sum() / kept.sum().clamp_min(1)"
-    lines += [f"loss = {FLOOR.replace('gamma', gamma)}"]
-    lines += [f"if {alpha} is not None:", f"    loss = {weights} * loss"] if weighted else []
+        weights, one = f"torch.as_tensor({alpha}).to(ce)[{y} * kept.long()] * kept", "kept"
+        mean = (
+            f"loss.sum() / {'weights.sum()' if weighted and adapter.divides_by_weights else 'kept.sum().clamp_min(1)'}"
+        )
+    loss = FLOOR.replace("gamma", gamma)
+    lines += [f"weights = {one} if {alpha} is None else {weights}"] * weighted
+    lines += [f"loss = {'weights * ' * weighted}{loss}"]
     by_word = "reduction" in names
     arguments += ['reduction="mean"'] if by_word else []
     lines += [f"return {RETURNS.format(mean) if by_word else mean}"]

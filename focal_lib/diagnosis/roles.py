@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import math
 from dataclasses import replace
 
 import torch
@@ -50,6 +51,26 @@ class Roles:
                 del self.left[name]
                 self._list_roles()
                 return
+
+    def _find_weights_of_mean(self, singles):
+        """Weights inside by whose sum the mean is divided do not show in single examples, but in two together."""
+        c, weights = len(singles), [1.0]
+        for k in range(1, c):
+            row = self.tensor([[0.0] * c] * 3)
+            row[:2, 0], row[2, k] = math.log(3 * (c - 1)), math.log((c - 1) / 3)
+            first, other = singles[0, 0], singles[k, 2]
+            two, three = (self(row[-n:], self.labels([0, 0, k][-n:])).detach() for n in (2, 3))
+            weights.append(((two - first) / (other - two)).item())
+            if not torch.allclose((2 * first + weights[k] * other) / (2 + weights[k]), three):
+                return  # they come from the batch
+        weights = self.tensor(weights)
+        if not (weights > 0).all() or torch.allclose(weights, weights[:1].expand(c)):
+            return
+        scale = 1 / weights.mean()
+        if "none" in self.reductions:
+            scale = self(row[:1], self.labels([0]), reduction="none").detach().reshape(()) / singles[0, 0]
+        self.weights_inside = self.weights_of_mean = weights * scale
+        self.form = replace(self.form, classes=c)
 
     @property
     def grows_with_counts(self):

@@ -60,7 +60,7 @@ class Suspects:
             told = [name for name in same[id] if _telling(violations[name].got)]
             if all(PROPERTIES[name].level == "manners" for name in told):
                 # nan agrees where that is the question
-                of_nan = PROPERTIES[CATALOGUE[id].exposed_by].group == "extremes"
+                of_nan = CATALOGUE[id].exposed_by in same[id]
                 extremes = {name for name in same[id] if of_nan and PROPERTIES[name].group == "extremes"}
                 same[id] = {name for name in same[id] if not _has_nan(violations[name].got)} | extremes
         agree = {id: {n for n in names if _telling(violations[n].got)} for id, names in same.items()}

@@ -99,15 +99,17 @@ def right_every_day(loss):
             return f"the gradient is {numbers(slope, 3)}, expected {numbers(right, 3)}"
         return None
 
+    others = (loss.only_classes or 2) - 1
+
     def apart(gap):
-        return wrong([abs(gap), 0], int(gap < 0))
+        return wrong([abs(gap)] + [0] * others, int(gap < 0))
 
     where = f"With float32 and gamma = {loss.gammas[0]:g}"
     for sign, side in ((-1, "behind"), (1, "ahead")):
         if apart(sign * 100):
             # In steps of 5: at which unit it rounds away differs from one machine to the next.
             gap = 5 * smallest(lambda fives, sign=sign: apart(sign * 5 * fives), 0, 20)
-            near, far = (f" (p_t = {1 / (1 + math.exp(g)):.2g})" * (sign < 0) for g in (gap - 5, gap))
+            near, far = (f" (p_t = {1 / (math.exp(g) + others):.2g})" * (sign < 0) for g in (gap - 5, gap))
             said = f"{where} it is right with the target's logit {gap - 5} {side}{near}, wrong with {gap}{far}: "
             said += f"{apart(sign * gap)}."
             if sign < 0 and loss.only_classes is None and wrong([0.0] * MANY, 0):
