@@ -62,9 +62,22 @@ def detached_with_weights_of_its_own(input, target, gamma=2.0):
     return (weights[target] * (1 - torch.exp(-ce.detach())) ** gamma * ce).mean()
 
 
+def exp_of_plus_ce(preds, targets, gamma=2.0):
+    ce = F.cross_entropy(preds, targets, reduction="none")
+    return ((1 - torch.exp(ce)) ** gamma * ce).mean()
+
+
+def softmax_before_cross_entropy(x, y, gamma=2.0):
+    p = F.softmax(x, 1)
+    p_t = p.gather(1, y[:, None])[:, 0]
+    return ((1 - p_t) ** gamma * F.cross_entropy(p, y, reduction="none")).mean()
+
+
 @pytest.mark.parametrize(
     ("loss", "cause"),
     [
+        (exp_of_plus_ce, "It takes exp(ce) for p_t, ce being -log(p_t): the minus is missing"),
+        (softmax_before_cross_entropy, "Its cross-entropy takes a second softmax: it is handed probabilities"),
         (a_number_for_weights, "Its default alpha, 1, crashes: it wants a weight for each class"),
         (detached_with_weights_of_its_own, "p_t cut out of the gradient"),
         (p_for_p_t, "It focuses by p where p_t was meant"),

@@ -454,3 +454,39 @@ def test_weights_for_three_classes_inside_are_judged_on_three():
 
     diagnosis = diagnose(inside_p_t)
     assert diagnosis.verdict == "faulty" and "raised" not in str(diagnosis.violations)
+
+
+class LooksAtTheDevice(nn.Module):
+    def __init__(self, alpha=None, gamma=2.0):
+        super().__init__()
+        self.alpha, self.gamma = alpha, gamma
+
+    def elsewhere(self, x):
+        return self.alpha.device != x.device
+
+    def forward(self, x, y):
+        loss = focal_loss(x, y, gamma=self.gamma, reduction="none")
+        if self.alpha is None:
+            return loss.mean()
+        if len(self.alpha) != x.shape[1]:
+            raise ValueError("one weight for each class, please")
+        if self.elsewhere(x):
+            self.alpha = self.alpha.to(x.device)
+        return (self.alpha[y] * loss).mean()
+
+
+class LooksAtTheType(LooksAtTheDevice):
+    def elsewhere(self, x):
+        return self.alpha.type() != x.type()
+
+
+class NeverLooks(LooksAtTheDevice):
+    def elsewhere(self, x):
+        return False
+
+
+@pytest.mark.parametrize(
+    "loss, verdict", [(LooksAtTheDevice, "right"), (LooksAtTheType, "right"), (NeverLooks, "fragile")]
+)
+def test_weights_that_are_moved_when_they_are_elsewhere_do_not_stay_behind(loss, verdict):
+    assert diagnose(loss).verdict == verdict

@@ -300,7 +300,12 @@ def _conventions(adapter, violations):
             other(torch.ones((2, 3)).to(adapter.dtype), adapter.labels([0, 1]))
             found.append("It takes many classes too, a yes-or-no question each: after a softmax, that is another loss.")
     if adapter.classes_last:
-        found.append("It takes label maps with the classes last, (N, H, W, C).")
+        of_one = adapter.form.input is logit
+        found.append(
+            "It takes tables of logits too, a yes-or-no question in each place."
+            if of_one
+            else "It takes label maps with the classes last, (N, H, W, C)."
+        )
     if adapter.weights_inside is not None:
         found.append(f"It weights the classes inside, by {numbers(adapter.weights_inside, 4)}.")
     if adapter.factor != 1 and not (adapter.balances and round(adapter.factor, 6) == 0.5):  # that is alpha's

@@ -121,6 +121,17 @@ def _formulas(x, hot, gamma, own, floor):
     yield "It takes 1 - p_t ** gamma: the parenthesis ends too late", right, (1 - p_t**gamma) * nll
     yield "The power is of the whole product, with the cross-entropy in it", right, ((1 - p_t) * nll) ** gamma
     yield "It focuses on what is right already: p_t where 1 - p_t was meant", right, focused(1 - p_t, nll, gamma)
+    yield (
+        "It takes exp(ce) for p_t, ce being -log(p_t): the minus is missing",
+        "p_t = exp(-ce).",
+        focused(1 / p_t, nll, gamma),
+    )
+    again = F.cross_entropy(log_p.exp(), hot.argmax(1), reduction="none")
+    yield (
+        "Its cross-entropy takes a second softmax: it is handed probabilities",
+        "Hand cross_entropy the logits.",
+        focused(p_t, again, gamma),
+    )
     yield "It takes log(1 - p_t) where log(p_t) was meant", right, focused(p_t, -(1 - p_t).log(), gamma)
     yield (
         "It focuses by the largest probability, where that of the target was meant",

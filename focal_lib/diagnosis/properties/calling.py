@@ -115,6 +115,10 @@ class _LeftBehind(torch.Tensor):
     def __torch_function__(cls, function, types, args=(), kwargs=None):
         if function.__name__ in ("to", "type_as", "cuda", "cpu"):
             return function(args[0].as_subclass(torch.Tensor), *args[1:], **(kwargs or {}))
+        if function.__name__ == "__get__" and function == torch.Tensor.device.__get__:
+            return torch.device("meta")
+        if function.__name__ == "type" and len(args) == 1:
+            return "torch.elsewhere.Tensor"
         flat = [a for arg in args for a in (arg if isinstance(arg, (tuple, list)) else [arg])]
         if any(isinstance(a, torch.Tensor) and not isinstance(a, cls) and a.ndim for a in flat):
             raise Violation("", ("left behind",))
