@@ -130,7 +130,8 @@ class OneNumber(nn.Module):
 def test_a_number_is_no_weight_that_stays_behind():
     """A tensor happens to pass through code for one number."""
     diagnosis = diagnose(OneNumber)
-    assert diagnosis.verdict == "right" and diagnosis.levels["weights_follow_the_module"] == "manners", diagnosis
+    assert diagnosis.verdict == "right", diagnosis
+    assert diagnosis.untested["weights_follow_the_module"] == "its alpha is a number, which is on no device"
 
 
 class Temperature(nn.Module):

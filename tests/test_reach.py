@@ -480,6 +480,11 @@ class LooksAtTheType(LooksAtTheDevice):
         return self.alpha.type() != x.type()
 
 
+class AsksForAGpu(LooksAtTheDevice):
+    def elsewhere(self, x):
+        return x.is_cuda and not self.alpha.is_cuda
+
+
 class NeverLooks(LooksAtTheDevice):
     def elsewhere(self, x):
         return False
@@ -490,3 +495,8 @@ class NeverLooks(LooksAtTheDevice):
 )
 def test_weights_that_are_moved_when_they_are_elsewhere_do_not_stay_behind(loss, verdict):
     assert diagnose(loss).verdict == verdict
+
+
+def test_what_moves_its_weights_by_is_cuda_is_neither_right_nor_faulty_there():
+    diagnosis = diagnose(AsksForAGpu)
+    assert "shows on a GPU alone" in diagnosis.untested["weights_follow_the_module"]

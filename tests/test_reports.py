@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from focal_lib import diagnose, focal_loss
 from focal_lib.bugs import CATALOGUE
-from focal_lib.diagnosis.advice import BITES, MENDS, named
+from focal_lib.diagnosis.advice import BITES, MENDS, TITLES, named
 from focal_lib.diagnosis.properties import PROPERTIES
 
 ASKING = """
@@ -162,7 +162,7 @@ def test_fixes_can_be_pasted():
 
 
 def test_advice_is_about_properties():
-    assert {*MENDS, *BITES} <= {*PROPERTIES}
+    assert {*MENDS, *BITES, *TITLES} <= {*PROPERTIES}
 
 
 def test_advice_speaks_in_the_names_of_the_loss():
@@ -197,3 +197,18 @@ def test_a_switch_is_called_as_the_loss_calls_it():
 
     assert 'and reduction="none" returns a single number' in diagnose(mean_first).headline
     assert "and reduce=False returns a single number" in diagnose(CATALOGUE["reduce_flag_without_effect"].loss).headline
+
+
+def yes_or_no_with_odds(logits, targets, gamma=2.0):
+    """The modulator of a table of questions by exp(-gamma (y z + log(1 + exp(-z)))), which overflows."""
+    bce = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    modulator = torch.exp(-gamma * (targets * logits + torch.log(1 + torch.exp(-logits))))
+    return (modulator * bce).sum() / targets.sum()
+
+
+def test_a_table_of_sigmoids_is_told_of_logsigmoid():
+    diagnosis = diagnose(yes_or_no_with_odds)
+    fixes = [fix for _, _, fix in diagnosis.causes()]
+    assert diagnosis.relative.startswith("a sigmoid focal loss")
+    assert any("F.logsigmoid(logits) for yes and F.logsigmoid(-logits) for no" in fix for fix in fixes)
+    assert "F.cross_entropy(logits, targets" in " ".join(diagnosis.next)

@@ -155,7 +155,7 @@ class AlphaNoneCrashes(nn.Module):
     source=f"{SOURCE_3}; yatengLG/Focal-Loss-Pytorch#17 (2023)",
     symptom="It runs on the CPU and fails on the GPU; a saved model forgets its weights.",
     hides="On a CPU nothing moves, and who saves no model misses no weights.",
-    fix='In __init__, write self.register_buffer("alpha", alpha) for self.alpha = alpha, a tensor or None.',
+    fix='In __init__, write self.register_buffer("alpha", alpha) for self.alpha = alpha; make a list a tensor first.',
     mend={"self.alpha = alpha": 'self.register_buffer("alpha", alpha)'},
 )
 class AlphaStaysBehind(nn.Module):

@@ -121,7 +121,7 @@ OTHERS = (  # words that a relative has -> what gives the paper's loss
     ("alpha for class 0", "pass 1 - alpha where you passed alpha (0.75 for 0.25)"),
     ("temperature", "hand cross_entropy the logits undivided: a temperature of 1"),
     ("smooth", "set its smoothing to 0"),
-    ("yes-or-no", f"where exactly one class is right, replace the sigmoid's terms: {ROWS}; loss = {FLOOR}"),
+    ("yes-or-no", f"where exactly one class is right, replace the yes-or-no terms: {ROWS}; loss = {FLOOR}"),
     ("asymmetric", "give yes and no one gamma, without a margin"),
     ("without a focus", f"give it a gamma above 0: loss = {FLOOR}"),
     ("positives", LOSS_OF_ROWS),

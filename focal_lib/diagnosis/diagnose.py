@@ -86,6 +86,7 @@ def diagnose(loss, *, gamma=None, seed=0, dtype=torch.float64, device=None):
         except Stopped as stop:
             return Diagnosis(name, stopped=str(stop))
     untested = {name: str(result) for name, result in results.items() if isinstance(result, Untestable)}
+    of_sigmoids, ours = adapter.one_hot and "is_shift_invariant" in violations, not (relative or kin)
     return Diagnosis(
         name,
         violations={name: violation.example for name, violation in violations.items()},
@@ -98,13 +99,11 @@ def diagnose(loss, *, gamma=None, seed=0, dtype=torch.float64, device=None):
         mistake=mistake,
         conventions=conventions,
         reading=_reading(adapter),
-        names=_names_of(adapter),
+        names=_names_of(adapter, of_sigmoids),
         everyday=_apart(right_every_day, adapter) if {*levels.values()} - {"manners"} == {"fragile"} else None,
         setting=setting[-1] if setting else None,
         costs=costs,
-        rewrite=None
-        if relative or kin or {"manners"}.issuperset(levels.values())
-        else rewritten(adapter, of_sigmoids="is_shift_invariant" in violations),
+        rewrite=rewritten(adapter, of_sigmoids) if ours and {*levels.values()} - {"manners"} else None,
         left=_left(adapter, name, setting),
         untested=untested,
         stopped=_no_verdict(loss, name, adapter, levels, suspects, untested),
@@ -299,13 +298,10 @@ def _conventions(adapter, violations):
             other.form = TABLE
             other(torch.ones((2, 3)).to(adapter.dtype), adapter.labels([0, 1]))
             found.append("It takes many classes too, a yes-or-no question each: after a softmax, that is another loss.")
-    if adapter.classes_last:
-        of_one = adapter.form.input is logit
-        found.append(
-            "It takes tables of logits too, a yes-or-no question in each place."
-            if of_one
-            else "It takes label maps with the classes last, (N, H, W, C)."
-        )
+    if adapter.classes_last and adapter.form.input is logit:
+        found.append("It takes tables of logits too, a yes-or-no question in each place.")
+    elif adapter.classes_last and not adapter.form.words.startswith("one probability"):
+        found.append("It takes label maps with the classes last, (N, H, W, C).")
     if adapter.weights_inside is not None:
         found.append(f"It weights the classes inside, by {numbers(adapter.weights_inside, 4)}.")
     if adapter.factor != 1 and not (adapter.balances and round(adapter.factor, 6) == 0.5):  # that is alpha's
@@ -351,12 +347,14 @@ def _reading(adapter):
     return found
 
 
-def _names_of(adapter):
+def _names_of(adapter, of_sigmoids):
     """What the loss calls alpha, gamma, logits and targets, and which axis has the classes."""
     names = {n: adapter.names[n] for n in ("alpha", "gamma", "ignore_index") if n in adapter.names}
-    if adapter.form.input in (logit, column):
+    one_logit = adapter.form.input in (logit, column)
+    if of_sigmoids or one_logit:
         both = "F.logsigmoid(input) for yes and F.logsigmoid(-input) for no"
         names = {"F.log_softmax(input, 1)": both, "clamped softmax": "clamped sigmoid"} | names
+    if one_logit:
         names |= dict.fromkeys(("F.cross_entropy", "cross-entropy"), "F.binary_cross_entropy_with_logits")
     if "reduction" in adapter.names:
         names["reduce=False"] = 'reduction="none"'

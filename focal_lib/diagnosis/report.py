@@ -167,7 +167,7 @@ class Diagnosis:
         change = f"For the paper's focal loss, {change}"
         if self.relative:
             beside = [name for name in self.unexplained if not self._follows(name)]
-            beside += [n for names in self.explained.values() for n in names if self.levels[n] != "wrong"]
+            beside += [n for names in self.explained.values() for n in names if self.levels[n] == "fragile"]
             when = self._bites(beside)
             rest = f"Beside that, it bites with {when}." if when else "Beside that, see below." * bool(beside)
             right = "If you want that loss, keep it: its numbers are right as that."

@@ -16,7 +16,7 @@ def rewritten(adapter, of_sigmoids):
     """
     form, names = adapter.form, adapter.names
     yes_or_no = (form.input, form.target) in [(of.input, of.target) for of in (ONE_LOGIT, COLUMNS)]
-    yes_or_no |= of_sigmoids and adapter.one_hot
+    yes_or_no |= of_sigmoids
     of_classes = form.input is PLAIN.input and form.target in (PLAIN.target, one_hot) and adapter.weights_inside is None
     if not (yes_or_no or of_classes):
         return None

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import inspect
 
 import torch
 from torch import nn
@@ -140,9 +141,18 @@ def weights_follow_the_module(loss, cases):
         run(cases[2].input.clone(), cases[2].target.clone())
     except Violation as violation:
         example = f"{left} is neither buffer nor parameter: after .to(device) it is where it was, and then used"
-        # Code for one number does not promise to take weights, though a tensor happens to pass through it.
-        one_number = loss.alpha_is_numeric and _refuses_a_list(loss, cases[2])
-        raise Violation(example, violation.got, level="manners" if one_number else None) from None
+        if loss.alpha_is_numeric and _refuses_a_list(loss, cases[2]):  # though a tensor happens to pass through it
+            raise Untestable("its alpha is a number, which is on no device") from None
+        if _asks_for_a_gpu(run.loss):
+            raise Untestable("it looks at is_cuda: whether it moves its weights shows on a GPU alone") from None
+        raise Violation(example, violation.got) from None
+
+
+def _asks_for_a_gpu(module):
+    try:
+        return "is_cuda" in inspect.getsource(type(module))
+    except (OSError, TypeError):  # typed in, with no file behind it
+        return False
 
 
 def _refuses_a_list(loss, case):
