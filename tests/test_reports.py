@@ -12,7 +12,8 @@ import torch.nn.functional as F
 
 from focal_lib import diagnose, focal_loss
 from focal_lib.bugs import CATALOGUE
-from focal_lib.diagnosis.advice import BITES, MENDS, TITLES, named
+from focal_lib.diagnosis.advice import BITES, MENDS, TITLES
+from focal_lib.diagnosis.naming import named
 from focal_lib.diagnosis.properties import PROPERTIES
 
 ASKING = """
@@ -212,3 +213,40 @@ def test_a_table_of_sigmoids_is_told_of_logsigmoid():
     assert diagnosis.relative.startswith("a sigmoid focal loss")
     assert any("F.logsigmoid(logits) for yes and F.logsigmoid(-logits) for no" in fix for fix in fixes)
     assert "F.cross_entropy(logits, targets" in " ".join(diagnosis.next)
+
+
+def batch_of_probabilities(outputs, targets, gamma=2.0, alpha=0.25):
+    p_t = targets * outputs + (1 - targets) * (1 - outputs)
+    alpha_t = targets * alpha + (1 - targets) * (1 - alpha)
+    return (alpha_t * (1 - p_t) ** gamma * F.binary_cross_entropy(outputs, targets)).mean()
+
+
+def probabilities_to_the_power(outputs, labels, gamma=2.0):
+    p_t = outputs.gather(1, labels[:, None])[:, 0]
+    return (-((1 - p_t) ** (gamma + outputs.amin(1))) * p_t.log()).mean()
+
+
+@pytest.mark.parametrize(
+    "loss, line",
+    [
+        (batch_of_probabilities, 'F.binary_cross_entropy(outputs, targets, reduction="none")'),
+        (probabilities_to_the_power, 'F.nll_loss(outputs.log(), labels, reduction="none")'),
+    ],
+)
+def test_a_fix_for_probabilities_takes_probabilities(loss, line):
+    fixes = " ".join(fix for _, _, fix in diagnose(loss).causes())
+    assert line in fixes and "F.cross_entropy(" not in fixes
+
+
+def test_what_only_a_softmax_promises_is_no_fault_of_sigmoids():
+    diagnosis = diagnose(CATALOGUE["binary_scalar_alpha"].loss)
+    assert "masked_class_is_absent" in diagnosis.violations
+    assert not {"masked_class_is_absent", "gradient_is_full_when_wrong_by_100"} & {*diagnosis.unexplained}
+
+
+def test_weights_that_do_nothing_are_said_to_do_nothing():
+    def unused(input, target, weight=None, gamma=2.0):
+        ce = F.cross_entropy(input, target, reduction="none")
+        return ((1 - torch.exp(-ce)) ** (gamma + 0.1 * input.amin(1).sigmoid()) * ce).mean()
+
+    assert "Weights accepted and never used" in [cause for cause, _, _ in diagnose(unused).causes()]

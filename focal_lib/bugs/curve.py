@@ -138,7 +138,7 @@ def softmax_twice(input, target, gamma=2.0, reduction="mean"):
     title="Label smoothing inside p_t",
     source="keras-team/keras-cv#672, keras-team/keras-cv#1086, Hsuxu/Loss_ToolBox-PyTorch#4",
     symptom="The focus never falls to 0: certain examples go on costing, and gamma does less than it says.",
-    hides="The smoothed loss looks right, and smoothing is often 0 by default.",
+    hides="The smoothed loss looks right, and with a smoothing of 0 it is.",
     fix="Take p_t from the unsmoothed cross-entropy; smooth only the factor after it.",
     mend={"focus(ce,": "focus(cross_entropy(input, target),"},
 )

@@ -12,7 +12,6 @@ __all__ = [
     "RAISED",
     "bites",
     "mend",
-    "named",
     "titled",
     "to_the_focal_loss",
 ]
@@ -23,7 +22,8 @@ LEVEL_WORDS = {
     "fragile": "right for small, ordinary batches, and breaks at an extreme, a dtype, a size or a mode",
     "manners": "it works, and is rude to its caller",
 }
-ROWS = 'ce = F.cross_entropy(input, target, reduction="none")'
+CROSS_ENTROPY = 'F.cross_entropy(input, target, reduction="none")'
+ROWS = f"ce = {CROSS_ENTROPY}"
 FLOOR = "(-torch.expm1(-ce.clamp_min(torch.finfo(ce.dtype).tiny))) ** gamma * ce"
 FORMULA = f"Compare it, line by line, with {ROWS}; loss = {FLOOR}"
 LOG = "Take F.log_softmax(input, 1), without clamp or epsilon, in place of the log of a softmax or sigmoid"
@@ -76,10 +76,10 @@ TITLES = {  # property -> what a colleague would say of a loss that breaks it, w
     "weights_follow_the_module": CATALOGUE["alpha_stays_behind"].title,
     "none_has_the_targets_shape": "It does not give one loss for each target",
     "sum_is_n_times_the_mean": "Its sum is not N times its mean",
-    "batch_is_mean_of_singles": "In a batch, what an example costs depends on its neighbours",
+    "batch_is_mean_of_singles": "A batch costs something else than its rows, each alone",
     "doubled_batch_keeps_the_mean": "Its mean depends on how many examples there are",
     "ignored_rows_are_dropped": "Ignored targets still count",
-    "default_is_unweighted": "With no alpha given it weights classes",
+    "default_is_unweighted": "With no alpha given, its losses are weighted",
     "alpha_scales_its_class": "A class weight does not simply multiply the losses of its class",
     "wrong_alpha_length_is_refused": CATALOGUE["alpha_length_unchecked"].title,
     "image_equals_its_rows": "A label map gives another loss than its pixels one by one",
@@ -98,7 +98,7 @@ TITLES = {  # property -> what a colleague would say of a loss that breaks it, w
 OF_A_TABLE = "(of a 4×4 table)"
 A_TABLE = "Logits (N, 1) beside targets (N,) become a table of N times N losses"
 BITES = {  # property -> what it takes to see it, to follow "It bites with"
-    "none_has_the_targets_shape": "logits (N, 1) beside targets (N,)",
+    "none_has_the_targets_shape": "reduction='none'",
     "sum_is_n_times_the_mean": "reduction='sum'",
     "ignored_rows_are_dropped": "ignored targets",
     "alpha_scales_its_class": "class weights of your own",
@@ -145,6 +145,8 @@ def titled(name, example):
     """What breaks this promise, in a few words; empty where only its formula can be said to differ, or it raised."""
     if OF_A_TABLE in example:
         return A_TABLE
+    if re.search(r"got (\S+), expected \S+ \(\1 before", example):
+        return CATALOGUE["alpha_unused"].title
     return "" if RAISED in example else TITLES.get(name, "")
 
 
@@ -157,7 +159,9 @@ def mend(name, example=""):
 
 def bites(violations):
     """What it takes to see that these promises are broken, in words."""
-    words = dict.fromkeys(BITES[name] for name in violations if name in BITES)
+    table = "logits (N, 1) beside targets (N,)"
+    when = (table if OF_A_TABLE in example else BITES.get(name) for name, example in violations.items())
+    words = dict.fromkeys(filter(None, when))
     size = violations.get("is_right_at_every_size", "").partition(",")[0]
     return "; ".join([f"sizes such as {size}"] * bool(size) + [*words])
 
@@ -166,12 +170,3 @@ def to_the_focal_loss(relative):
     """What to change to get the paper's loss from a relative."""
     words = (step for part, step in OTHERS if part in relative)
     return f"{next(words, f'replace it: {ROWS}; loss = {FLOOR}')}."
-
-
-def named(text, names):
-    """A text with code in it, its arguments named as the loss names them."""
-    for ours, theirs in names.items():
-        code = rf"\b{ours}\b(?=[\].,)*:;]|\[| [-+*!=]+ )" if ours in ("input", "target") else rf"\b{ours}\b(?! of )"
-        code = code if ours.replace(" ", "").isidentifier() else re.escape(ours)
-        text = re.sub(code, theirs, text) if ours != theirs else text
-    return text

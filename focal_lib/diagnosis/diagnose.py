@@ -16,10 +16,12 @@ from tqdm import tqdm
 from .._checks import check_choice
 from ..bugs import CATALOGUE
 from .adapter import Adapter, Stopped, Untestable, parameters_of
+from .advice import OF_THE_FORMULA
 from .arguments import mistake_in_the_arguments
 from .cases import Violation, make_cases, numbers
-from .forms import PLAIN, TABLE, column, logit
+from .forms import PLAIN, TABLE, logit
 from .mistakes import mistake_of
+from .naming import names_of
 from .properties import LEVELS, PROPERTIES, check
 from .properties.extremes import right_every_day
 from .reach import IN_NUMPY, gradient_of_objective, hint, step_of
@@ -99,7 +101,7 @@ def diagnose(loss, *, gamma=None, seed=0, dtype=torch.float64, device=None):
         mistake=mistake,
         conventions=conventions,
         reading=_reading(adapter),
-        names=_names_of(adapter, of_sigmoids),
+        names=names_of(adapter, of_sigmoids),
         everyday=_apart(right_every_day, adapter) if {*levels.values()} - {"manners"} == {"fragile"} else None,
         setting=setting[-1] if setting else None,
         costs=costs,
@@ -151,16 +153,26 @@ def _names(adapter, violations, levels, suspects, gamma):
         mistake = mistake if len(mistake) > 2 else [*mistake, violations[follows[0]].example]
         if relative:  # the relative has a fault of its own
             mistake[0], kin, relative = f"{mistake[0]}; else it is {relative}", relative, None
+    of_softmax = [
+        n for n in OF_THE_FORMULA if n in violations and n not in known and "is_shift_invariant" in violations
+    ]
     if not mistake:
+        if suspects.ids and not relative:
+            suspects.explained[suspects.ids[0]] += of_softmax
         return relative, None, []
     *mistake, formula = mistake if len(mistake) > 3 else (*mistake, None)
     if mistake[0].startswith(OF_THE_BACKWARD):  # values are no part of it
-        follows = [name for name in follows if PROPERTIES[name].group == "gradient"]
+        of_slopes = {
+            *(n for n in follows if PROPERTIES[n].group == "gradient"),
+            "second_derivative_is_right_or_refused",
+        }
+        follows = [name for name in violations if name in of_slopes]
         if "gives_the_golden_numbers" in wrong:
             kin = "a sigmoid focal loss: one yes-or-no question for each class"
             mistake[0] = f"{mistake[0]}; else it is {kin}"
     if same := suspects.replayed(formula, adapter):
         follows = same
+    follows = [*follows, *(name for name in of_softmax if name not in follows)]
     suspects.leave_out(wrong if kin else follows)
     return relative, kin, [*mistake, follows]
 
@@ -347,21 +359,6 @@ def _reading(adapter):
     return found
 
 
-def _names_of(adapter, of_sigmoids):
-    """What the loss calls alpha, gamma, logits and targets, and which axis has the classes."""
-    names = {n: adapter.names[n] for n in ("alpha", "gamma", "ignore_index") if n in adapter.names}
-    one_logit = adapter.form.input in (logit, column)
-    if of_sigmoids or one_logit:
-        both = "F.logsigmoid(input) for yes and F.logsigmoid(-input) for no"
-        names = {"F.log_softmax(input, 1)": both, "clamped softmax": "clamped sigmoid"} | names
-    if one_logit:
-        names |= dict.fromkeys(("F.cross_entropy", "cross-entropy"), "F.binary_cross_entropy_with_logits")
-    if "reduction" in adapter.names:
-        names["reduce=False"] = 'reduction="none"'
-    axis = {", 1)": ", -1)", ".shape[1]": ".shape[-1]"} if adapter.classes_last else {}
-    return names | axis | adapter.pair_called
-
-
 def _left(adapter, name, setting):
     """The arguments that stayed at their defaults, in words; of numbers, whether they matter."""
     found = []
@@ -376,7 +373,7 @@ def _left(adapter, name, setting):
         found.append(f"{argument} = {told}")
     other = {n: 2.0 * v for n, v in adapter.left.items() if type(v) in (int, float) and v}
     other |= {setting[0]: setting[1]} if setting else {}
-    if other and name.isidentifier() and isinstance(adapter.loss, type | types.FunctionType):
+    if other and not adapter.required and name.isidentifier() and isinstance(adapter.loss, type | types.FunctionType):
         values = ", ".join(
             f"{argument}={value if isinstance(value, bool) else f'{value:.4g}'}" for argument, value in other.items()
         )

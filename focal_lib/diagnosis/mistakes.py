@@ -105,7 +105,12 @@ def _the_same(found, mistakes, right, gamma):
                 entries = mistakes(input, F.one_hot(target, input.shape[1]).to(input), gamma)
                 return ratio * next(itertools.islice(entries, place, None))[2]
 
-            return words, fix, f"{example}: got {numbers(alone[i], 4)}, with p_t it is {numbers(right[i], 4)}", formula
+            return (
+                words,
+                fix,
+                f"{example}: got {numbers(alone[i], 4)}, the right loss is {numbers(right[i], 4)}",
+                formula,
+            )
     return None
 
 

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass, field
 
 from ..bugs import CATALOGUE
-from .advice import BITES, LEVEL_WORDS, MENDS, OF_THE_FORMULA, RAISED, bites, mend, named, titled, to_the_focal_loss
+from .advice import BITES, LEVEL_WORDS, MENDS, OF_THE_FORMULA, RAISED, bites, mend, titled, to_the_focal_loss
+from .naming import named
 from .properties import LEVELS, PROPERTIES
 
 __all__ = ["Diagnosis"]
@@ -110,7 +111,8 @@ class Diagnosis:
             *("weights_follow_the_module", "masked_class_is_absent"),
         )
         lasting = name in ("is_stateless", "inputs_are_unchanged", "is_right_at_every_size")
-        return LEVELS.index(self.levels[name]), not lasting, not negative, late
+        of_batch = name == "batch_is_mean_of_singles"  # says more than that a formula is another
+        return LEVELS.index(self.levels[name]), not lasting, not negative, not of_batch, late
 
     def as_dict(self):
         """Everything as plain data, for JSON."""
