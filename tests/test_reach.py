@@ -500,3 +500,22 @@ def test_weights_that_are_moved_when_they_are_elsewhere_do_not_stay_behind(loss,
 def test_what_moves_its_weights_by_is_cuda_is_neither_right_nor_faulty_there():
     diagnosis = diagnose(AsksForAGpu)
     assert "shows on a GPU alone" in diagnosis.untested["weights_follow_the_module"]
+
+
+def always_summed(input, target, gamma=2.0, ignore_index=-100):
+    ce = F.cross_entropy(input, target, ignore_index=ignore_index, reduction="none")
+    return ((-torch.expm1(-ce.clamp_min(1e-38))) ** gamma * ce).sum()
+
+
+def never_reduced(input, target, gamma=2.0, ignore_index=-100):
+    ce = F.cross_entropy(input, target, ignore_index=ignore_index, reduction="none")
+    return (-torch.expm1(-ce.clamp_min(1e-38))) ** gamma * ce
+
+
+def sums_all(input, target, gamma=2.0, ignore_index=-100):
+    return focal_loss(input, target.where(target != ignore_index, 0), gamma=gamma, reduction="sum")
+
+
+@pytest.mark.parametrize("loss, verdict", [(always_summed, "right"), (never_reduced, "right"), (sums_all, "faulty")])
+def test_who_does_not_take_the_mean_has_no_mean_that_ignored_rows_stay_in(loss, verdict):
+    assert diagnose(loss).verdict == verdict

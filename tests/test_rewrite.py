@@ -40,6 +40,21 @@ class _OneLogit(nn.Module):
         return (1 - torch.exp(-bce)) ** self.gamma * bce
 
 
+def _summed(input, target, gamma=2.0, size_average=False):
+    ce = F.cross_entropy(input, target, reduction="none")
+    loss = (1 - torch.exp(-ce)) ** gamma * ce
+    return loss.mean() if size_average else loss.sum()
+
+
+def _always_summed(input, target, gamma=2.0):
+    return _summed(input, target, gamma)
+
+
+def _masked(input, target, mask, gamma=2.0):
+    ce = F.cross_entropy(input, target, reduction="none")
+    return (mask * (1 - torch.exp(-ce)) ** gamma * ce).mean()
+
+
 def _names_of(rewrite):
     return rewrite.partition("(")[2].partition(")")[0]
 
@@ -53,11 +68,13 @@ def _run(rewrite):
 @pytest.mark.parametrize(
     "loss, arguments",
     [
-        (_detached, 'logits, labels, class_weights=None, focus=2, ignore_index=-100, reduction="mean"'),
-        (_target_first, "y_true, y_pred, gamma=2, ignore_index=-100"),
-        (_classes_last, "pred, target, gamma=2, ignore_index=-100"),
-        (_one_hot, "x, y, gamma=2, ignore_index=-100"),
-        (_OneLogit, "output, label, gamma=2"),
+        (_detached, 'logits, labels, *, class_weights=None, focus=2, ignore_index=-100, reduction="mean"'),
+        (_target_first, "y_true, y_pred, *, gamma=2, ignore_index=-100"),
+        (_classes_last, "pred, target, *, gamma=2, ignore_index=-100"),
+        (_one_hot, "x, y, *, gamma=2, ignore_index=-100"),
+        (_summed, "input, target, *, gamma=2, ignore_index=-100, size_average=False"),
+        (_always_summed, "input, target, *, gamma=2, ignore_index=-100"),
+        (_OneLogit, "output, label, *, gamma=2"),
     ],
 )
 def test_a_rewrite_is_right_and_has_the_names_of_the_loss(loss, arguments):
@@ -85,6 +102,17 @@ def test_a_sigmoid_of_many_labels_stays_one():
     p_t = torch.where(target == 1, input.sigmoid(), 1 - input.sigmoid())
     expected = (torch.tensor([[0.9, 0.1, 0.9]]) * (1 - p_t) ** 2 * -p_t.log()).mean()
     torch.testing.assert_close(_run(found.rewrite)(input, target, alpha=0.9), expected)
+
+
+def test_a_sum_stays_a_sum():
+    input, target = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([1, 1])
+    for loss in (_summed, _always_summed):
+        torch.testing.assert_close(_run(diagnose(loss).rewrite)(input, target), loss(input, target))
+
+
+def test_what_else_must_be_given_is_not_left_out_of_it():
+    found = diagnose(_masked)
+    assert found.verdict == "fragile" and found.rewrite is None
 
 
 def test_the_report_shows_it_in_each_form():
