@@ -73,9 +73,31 @@ def softmax_before_cross_entropy(x, y, gamma=2.0):
     return ((1 - p_t) ** gamma * F.cross_entropy(p, y, reduction="none")).mean()
 
 
+class TokensWithoutThePad(nn.Module):
+    def __init__(self, gamma=2.0, ignore_index=0):
+        super().__init__()
+        self.gamma, self.ignore_index = gamma, ignore_index
+
+    def forward(self, logits, labels):
+        ce = F.cross_entropy(logits, labels, ignore_index=self.ignore_index, reduction="none")
+        return ((1 - torch.exp(-ce)) ** self.gamma * ce).mean()
+
+
+def labels_from_one(logits, labels, gamma=2.0):
+    return rows(logits, (labels - 1).clamp(min=0), gamma).mean()
+
+
+def eps_in_both(x, y, gamma=2.0, eps=1e-3):
+    p = x.softmax(1).gather(1, y[:, None])[:, 0]
+    return (-((1 - p + eps) ** gamma) * (p + eps).log()).mean()
+
+
 @pytest.mark.parametrize(
     ("loss", "cause"),
     [
+        (TokensWithoutThePad, "Targets of class 0 (ignore_index is 0 by default) cost nothing, and count"),
+        (labels_from_one, "It takes class 1 for 0 and 2 for 1: its targets are shifted or renamed"),
+        (eps_in_both, "It adds 0.001 to 1 - p_t, and to p_t before the logarithm"),
         (exp_of_plus_ce, "It takes exp(ce) for p_t, ce being -log(p_t): the minus is missing"),
         (softmax_before_cross_entropy, "Its cross-entropy takes a second softmax: it is handed probabilities"),
         (a_number_for_weights, "Its default alpha, 1, crashes: it wants a weight for each class"),

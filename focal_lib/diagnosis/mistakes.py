@@ -11,7 +11,7 @@ from .cases import numbers, rows_of
 from .forms import PLAIN, column, logit, softmax
 from .formulas import focused, given, nll_of, smoothed_targets, yes_or_no
 from .neighbours import gamma_of_the_batch, mixes_rows, softmax_over_the_batch, weights_from_the_batch
-from .relatives import first_kind, gives, measured, own_numbers, shares_of
+from .relatives import first_kind, gives, left_out, measured, own_numbers, shares_of
 
 __all__ = ["mistake_of"]
 
@@ -161,6 +161,8 @@ def _formulas(x, hot, gamma, own, floor):
         yield f"It clamps p_t at {floor:.3g}: below, nothing is learned", never, focused(p_t, -low.log(), gamma)
         yield f"It adds {floor:.3g} to p_t before the logarithm", never, focused(more, -more.log(), gamma)
         yield f"It adds {floor:.3g} to p_t before the logarithm", never, focused(p_t, -more.log(), gamma)
+        words = f"It adds {floor:.3g} to 1 - p_t, and to p_t before the logarithm"
+        yield words, never, focused(p_t - floor, -more.log(), gamma)
 
 
 def _of_the_formula(adapter):
@@ -172,7 +174,9 @@ def _of_the_formula(adapter):
     right, wrong_by_50 = rows_of(adapter, x, hot.argmax(1)).detach(), adapter.tensor([[50.0] + [0.0] * (c - 1)])
     floor = (-nll_of(adapter(wrong_by_50, adapter.labels([1])).detach().reshape(1).to(x), gamma)).exp().item()
     short = float(f"{floor:.1g}")  # what was written, where this comes close
-    floor = (short if abs(floor - short) < 0.01 * short else float(f"{floor:.3g}")) if 1e-6 < floor < 0.2 else 0.0
+    short = short if abs(floor - short) < 0.01 * short else float(f"{floor:.3g}")
+    short = next((own for own in own_numbers(adapter) if abs(floor - own) < 0.05 * own), short)
+    floor = short if 1e-6 < floor < 0.2 else 0.0
     if torch.allclose(alone, right, rtol=1e-6):
         return None
     return _the_same(found, lambda x, hot, gamma: _formulas(x, hot, gamma, own_numbers(adapter), floor), right, gamma)
@@ -215,6 +219,43 @@ def _detached(adapter):
             example = f"{of_row}: the gradient is {numbers(len(x) * slope[:1], 3)}"
             return bug.title, bug.fix, f"{example}, that of the loss of this value is another"
     return None
+
+
+def _left_out_and_counted(adapter):
+    """Whether targets of a class cost nothing, and are in the number by which the mean divides."""
+    words, counted = left_out(adapter)
+    if not counted:
+        return None
+    x, hot, alone, batch, _slope = measured(adapter)
+    example = f"{len(x)} rows, {int(hot[0].sum()) * len(x) // hot.shape[1]} of each class, cost {numbers(batch, 4)}"
+    return (
+        f"{words[0].upper()}{words[1:]} cost nothing, and count in its mean",
+        "Divide by the number of the others; to leave out no class, let -100 be the index that is ignored.",
+        f"{example}; one by one, the first {hot.shape[1]} cost {numbers(alone[: hot.shape[1]], 4)}",
+    )
+
+
+def _another_target(adapter):
+    """Whether each target is taken for another class, as where labels are shifted."""
+    x, hot, alone, *_ = found = measured(adapter)
+    c, taken = hot.shape[1], []
+    every = focused(x.softmax(1), -x.log_softmax(1), adapter.gammas[0])
+    for k in range(c):
+        same = [j for j in range(c) if torch.allclose(every[k::c, j].detach(), alone[k::c], rtol=1e-3)]
+        if len(same) != 1:
+            return None
+        taken += same
+    target = hot.argmax(1)
+    if taken == list(range(c)) or not gives(found, every[range(len(x)), target.new_tensor(taken)[target]].mean()):
+        return None
+    told = " and ".join(f"{k} for {j}" for k, j in enumerate(taken) if k != j)
+    i = next(k for k, j in enumerate(taken) if k != j)
+    example = f"logits {numbers(x[i : i + 1].detach(), 3)}, target [{i}]: got {numbers(alone[i], 4)}"
+    return (
+        f"It takes class {told}: its targets are shifted or renamed",
+        "Take the targets as they are: class indices from 0 to C - 1.",
+        f"{example}, expected {numbers(every[i, i].detach(), 4)}",
+    )
 
 
 def _deaf_focus(adapter):
@@ -315,6 +356,8 @@ def mistake_of(adapter, explained=False):
         never_reduces,
         fixed_gamma,
         _of_the_backward,
+        _left_out_and_counted,
+        _another_target,
         _detached,
         _deaf_focus,
         _clamps_logits,

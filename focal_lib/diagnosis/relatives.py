@@ -14,7 +14,7 @@ from .forms import MAPS, Form, softmax
 from .formulas import focused, given, nll_of, references, yes_or_no
 from .probing import exponent_of
 
-__all__ = ["each_alone", "first_kind", "gives", "measured", "own_numbers", "relative_of", "shares_of"]
+__all__ = ["each_alone", "first_kind", "gives", "left_out", "measured", "own_numbers", "relative_of", "shares_of"]
 
 
 def own_numbers(adapter):
@@ -95,6 +95,33 @@ def _by_p(adapter, x, target, squash, part):
     if squash is torch.sigmoid:
         return slope / (p * (1 - p))
     return slope / p - (slope / p)[:, :1]  # a softmax leaves a constant open
+
+
+def left_out(adapter):
+    """(the classes whose targets cost nothing, in words; whether they count in its mean), or None without such."""
+    x, hot, alone, *_ = found = measured(adapter)
+    c, target = hot.shape[1], hot.argmax(1)
+    nothing = ((alone == 0) | alone.isnan()).reshape(-1, c).all(0)
+    if adapter.only_classes == 2 or not nothing.any():  # of a yes and a no, half of the loss is missing
+        return None
+    rows, kept = rows_of(adapter, x, target), ~nothing[target]
+    weights = torch.where(kept, alone / rows.detach(), 0.0)
+    if not torch.allclose(weights, weights[:c].repeat(len(x) // c), rtol=1e-3):
+        return None
+    classes = " and ".join(str(k) for k in range(c) if nothing[k])
+    names = [name for name, value in adapter.left.items() if type(value) is int and str(value) == classes]
+    names += [adapter.names["ignore_index"]] if "ignore_index" in adapter.settable and len(classes) == 1 else []
+    words = f"targets of class {classes}{f' ({names[0]} is {classes} by default)' if names else ''}"
+    for count, counted in ((kept.sum(), False), (len(x), True)):
+        if gives(found, torch.where(kept, weights * rows, 0.0).sum() / count):
+            return words, counted
+    return None
+
+
+def _without_a_class(adapter):
+    """Whether targets of a class are left out, of the mean too."""
+    words, counted = left_out(adapter)
+    return None if counted else f"a focal loss that leaves out {words}"
 
 
 def _overlap(adapter):
@@ -329,6 +356,8 @@ def _moved_logits(adapter):
     """Whether the logits are changed first: the target's by a margin, or each class's by a term or a factor."""
     x, hot, alone, *_ = found = measured(adapter)
     gamma, target, c = adapter.gammas[0], hot.argmax(1), hot.shape[1]
+    if not (alone > 0).all():
+        return None  # no margin makes a loss of 0
     odds = nll_of(alone, gamma).expm1().detach()  # of all other classes together against the target
     dearest = alone.reshape(-1, c).argmax(0) * c + torch.arange(c, device=x.device)  # of each class
     for s in dict.fromkeys([1.0, *own_numbers(adapter)]):
@@ -358,5 +387,5 @@ def relative_of(adapter):
     """Which relative a loss is, in words to follow "It is"; None if it is none that is known here."""
     if adapter.error is not None:
         return None
-    several = _of_many_gammas, _per_positive, _with_another_term, _of_the_batch, _moved_logits, _overlap
+    several = _without_a_class, _of_many_gammas, _per_positive, _with_another_term, _of_the_batch, _moved_logits, _overlap
     return first_kind(adapter, _alpha_is_the_exponent, _known, _rescaled, _other_gamma, *several)
