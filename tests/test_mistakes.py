@@ -92,9 +92,31 @@ def eps_in_both(x, y, gamma=2.0, eps=1e-3):
     return (-((1 - p + eps) ** gamma) * (p + eps).log()).mean()
 
 
+def mean_bce_times_each_factor(outputs, targets, gamma=2.0, alpha=0.25):
+    p_t = targets * outputs + (1 - targets) * (1 - outputs)
+    side = targets * alpha + (1 - targets) * (1 - alpha)
+    return (side * (1 - p_t) ** gamma * F.binary_cross_entropy(outputs, targets)).mean()
+
+
+def of_unit_logits(x, y, gamma=2.0, t=0.5):
+    return rows(F.normalize(x, dim=1) / t, y, gamma).mean()
+
+
+def range_of_the_batch(x, y, gamma=2.0):
+    return rows((x - x.min()) / (x.max() - x.min() + 1e-8), y, gamma).mean()
+
+
+def spread_of_the_batch(x, y, gamma=2.0):
+    return rows((x - x.mean(0)) / (x.std(0) + 1e-5), y, gamma).mean()
+
+
 @pytest.mark.parametrize(
     ("loss", "cause"),
     [
+        (mean_bce_times_each_factor, "It multiplies the factors (1 - p_t) ** gamma by the mean cross-entropy"),
+        (of_unit_logits, "It divides the logits by the row's own size"),
+        (range_of_the_batch, "It divides the logits by the batch's own size"),
+        (spread_of_the_batch, "It divides the logits by the batch's own size"),
         (TokensWithoutThePad, "Targets of class 0 (ignore_index is 0 by default) cost nothing, and count"),
         (labels_from_one, "It takes class 1 for 0 and 2 for 1: its targets are shifted or renamed"),
         (eps_in_both, "It adds 0.001 to 1 - p_t, and to p_t before the logarithm"),

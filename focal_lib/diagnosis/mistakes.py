@@ -10,7 +10,7 @@ from .arguments import default_crashes, fixed_gamma, never_reduces, two_sides
 from .cases import numbers, rows_of
 from .forms import PLAIN, column, logit, softmax
 from .formulas import focused, given, nll_of, smoothed_targets, yes_or_no
-from .neighbours import gamma_of_the_batch, mixes_rows, softmax_over_the_batch, weights_from_the_batch
+from .neighbours import gamma_of_the_batch, mixes_rows, own_scale, softmax_over_the_batch, weights_from_the_batch
 from .relatives import first_kind, gives, left_out, measured, own_numbers, shares_of
 
 __all__ = ["mistake_of"]
@@ -363,6 +363,7 @@ def mistake_of(adapter, explained=False):
         _clamps_logits,
         _of_the_formula,
         _weights_inside,
+        own_scale,
         softmax_over_the_batch,
         weights_from_the_batch,
         gamma_of_the_batch,

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from ..bugs import CATALOGUE
 from .cases import numbers, rows_of
 from .formulas import focused, given
-from .relatives import gives, measured, shares_of
+from .relatives import gives, measured, own_numbers, shares_of
 
-__all__ = ["gamma_of_the_batch", "mixes_rows", "softmax_over_the_batch", "weights_from_the_batch"]
+__all__ = ["gamma_of_the_batch", "mixes_rows", "own_scale", "softmax_over_the_batch", "weights_from_the_batch"]
 
 
 def softmax_over_the_batch(adapter):
@@ -25,9 +25,27 @@ def softmax_over_the_batch(adapter):
     value, by_class, by_row = (adapter(rows, target).detach() for rows in (x, x + steps[: x.shape[1]].t(), x + steps))
     if not torch.allclose(value, by_class, rtol=1e-4) or torch.allclose(value, by_row, rtol=1e-2):
         return None
+    if own_scale(adapter):
+        return None  # the batch's mean is taken off
     what = "Its softmax is over the rows of the batch, not over the classes"
     example = f"a single row costs {numbers(adapter(x[:1], target[:1]).detach(), 4)}, whatever its logits are"
     return what, "softmax(dim=1): the axis of the classes.", example
+
+
+def own_scale(adapter):
+    """Whether the logits are divided by their own size: multiplied by 3, they cost the same."""
+    x, hot, _alone, batch, _slope = measured(adapter)
+    x, target, some = x.detach(), hot.argmax(1), torch.arange(8, device=x.device)
+    if not torch.allclose(adapter(3 * x, target).detach().to(batch), batch, rtol=1e-3):
+        return None
+    if torch.allclose(adapter(x.flip(1), target).detach().to(batch), batch, rtol=1e-2):
+        return None  # it does not look at them
+    by_row = torch.where(some % 2 == 0, 3.0, 1.0).to(x)[:, None]
+    few, more = (adapter(x[:8] * by, target[:8]).detach() for by in (1.0, by_row))
+    of = "row's" if torch.allclose(few, more, rtol=1e-3) else "batch's"
+    what = f"It divides the logits by the {of} own size (norm, spread or range), so a surer model costs no less"
+    fix = "Hand cross_entropy the logits as they are. Where the size is divided out on purpose, say so."
+    return what, fix, f"{len(x)} rows cost {numbers(batch, 4)}, and the same with all logits multiplied by 3"
 
 
 def _weights_of_rows(adapter, x, target, hot, many):
@@ -99,6 +117,21 @@ def gamma_of_the_batch(adapter):
     return "Its gamma comes from the batch, not from its argument", "Use the argument in the exponent.", example
 
 
+def _mean_of_yes_and_no(adapter):
+    """Whether each answer's factor is multiplied by the mean cross-entropy of all, where questions are yes or no."""
+    x, hot, alone, *_ = found = measured(adapter)
+    yes, logits = (hot[:, 1:], x[:, 1:] - x[:, :1]) if adapter.only_classes == 2 else (hot, x)
+    bce = F.binary_cross_entropy_with_logits(logits, yes, reduction="none")
+    factor = (-torch.expm1(-bce)) ** adapter.gammas[0]
+    for alpha in (None, *dict.fromkeys(a for a in [*own_numbers(adapter), 0.25, 0.75] if a < 1)):
+        factors = factor if alpha is None else given(alpha, yes) * factor
+        times = (alone / (factors.mean(1) * bce.mean(1))).detach()
+        same = torch.allclose(times, times[:1].expand_as(times), rtol=1e-3)
+        if same and gives(found, times[0] * factors.mean() * bce.mean()):
+            return f"{len(x)} rows that cost {alone.mean():.4g} on average, each alone, cost {found[3]:.4g}"
+    return None
+
+
 def _one_p_t_of_yes_and_no(adapter):
     """Whether yes-or-no questions have one p_t for the whole batch, taken from their mean or from their sum."""
     x, hot, alone, *_ = found = measured(adapter)
@@ -126,6 +159,9 @@ def mixes_rows(adapter):
     one_p_t = CATALOGUE["mean_before_pt"].title
     if costs := _one_p_t_of_yes_and_no(adapter):
         return one_p_t, none, f"{len(x)} rows that cost {costs}"
+    if example := _mean_of_yes_and_no(adapter):
+        words = "It multiplies the factors (1 - p_t) ** gamma by the mean cross-entropy of the batch"
+        return words, 'Take the loss of each answer, with reduction="none", and reduce last.', example
     table = ", as a table of factors (N, 1) times losses (N,) does"
     ours, theirs = shares_of(alone, focal, nll)
     both = ours * focused((-mean).exp(), mean, gamma) + theirs * mean

@@ -356,10 +356,10 @@ def _moved_logits(adapter):
     """Whether the logits are changed first: the target's by a margin, or each class's by a term or a factor."""
     x, hot, alone, *_ = found = measured(adapter)
     gamma, target, c = adapter.gammas[0], hot.argmax(1), hot.shape[1]
-    if not (alone > 0).all():
-        return None  # no margin makes a loss of 0
     odds = nll_of(alone, gamma).expm1().detach()  # of all other classes together against the target
     dearest = alone.reshape(-1, c).argmax(0) * c + torch.arange(c, device=x.device)  # of each class
+    if not (alone[dearest] > 0).all():
+        return None  # no margin makes every target of a class cost nothing
     for s in dict.fromkeys([1.0, *own_numbers(adapter)]):
         less = (odds / F.cross_entropy(s * x, target, reduction="none").expm1()).log().detach()[dearest] / s
         words = f"with a margin: {numbers(less, 3)} is taken off the target's logit, by class"
@@ -387,5 +387,13 @@ def relative_of(adapter):
     """Which relative a loss is, in words to follow "It is"; None if it is none that is known here."""
     if adapter.error is not None:
         return None
-    several = _without_a_class, _of_many_gammas, _per_positive, _with_another_term, _of_the_batch, _moved_logits, _overlap
+    several = (
+        _without_a_class,
+        _of_many_gammas,
+        _per_positive,
+        _with_another_term,
+        _of_the_batch,
+        _moved_logits,
+        _overlap,
+    )
     return first_kind(adapter, _alpha_is_the_exponent, _known, _rescaled, _other_gamma, *several)
