@@ -519,3 +519,47 @@ def sums_all(input, target, gamma=2.0, ignore_index=-100):
 @pytest.mark.parametrize("loss, verdict", [(always_summed, "right"), (never_reduced, "right"), (sums_all, "faulty")])
 def test_who_does_not_take_the_mean_has_no_mean_that_ignored_rows_stay_in(loss, verdict):
     assert diagnose(loss).verdict == verdict
+
+
+class Trainer:
+    """As libraries have it: it asks for a model."""
+
+    def __init__(self, model=None, args=None, **settings):
+        if model is None:
+            raise RuntimeError("`Trainer` requires either a `model` or `model_init` argument")
+        self.model = model
+
+
+class FocalTrainer(Trainer):
+    def __init__(self, *args, gamma=2.0, alpha=None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.gamma, self.alpha = gamma, alpha
+
+    def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
+        labels = inputs.pop("labels")
+        outputs = model(**inputs)
+        ce = F.cross_entropy(outputs.logits, labels, weight=self.alpha, reduction="none")
+        loss = ((1 - torch.exp(-ce)) ** self.gamma * ce).mean()
+        return (loss, outputs) if return_outputs else loss
+
+
+def test_a_trainer_is_judged_without_a_model():
+    before = Trainer.__init__
+    diagnosis = diagnose(FocalTrainer)
+    assert diagnosis.suspects[0] == "weight_inside_cross_entropy"
+    assert Trainer.__init__ is before
+    with pytest.raises(RuntimeError, match="requires either a `model`"):
+        FocalTrainer()
+
+
+class LastAxisTrainer(FocalTrainer):
+    def compute_loss(self, model, inputs):
+        labels = inputs.pop("labels")
+        log_p = F.log_softmax(model(**inputs).logits, dim=-1).gather(1, labels[:, None])[:, 0]
+        loss = -((1 - log_p.exp()) ** self.gamma) * log_p
+        return (loss if self.alpha is None else self.alpha[labels] * loss).mean()
+
+
+def test_a_trainer_of_rows_is_not_blamed_for_label_maps():
+    diagnosis = diagnose(LastAxisTrainer)
+    assert diagnosis.verdict == "fragile" and diagnosis.levels["image_equals_its_rows"] == "fragile"

@@ -11,7 +11,7 @@ from torch import nn
 from .forms import ALPHAS, BASES, FORMS, INPUT_NAMES, NAMES, REDUCTIONS, REQUIRED, TARGET_NAMES, one_hot
 from .probing import Nonsense, Probing, Stopped, Untestable, as_number, first_of
 from .roles import Roles
-from .settings import hushed
+from .settings import built, hushed
 
 __all__ = ["Adapter", "parameters_of", "product_of"]
 
@@ -247,9 +247,9 @@ class Adapter(Probing, Roles):
         special = {"counts": [10.0 * (k + 1) for k in range(classes)], "one": self.tensor(1.0)}
         arguments = {n: special.get(v, v) if isinstance(v, str) else v for n, v in arguments.items()}
         arguments = {n: v() if isinstance(v, type) and v in BASES else v for n, v in arguments.items()}
-        built = {name: value for name, value in arguments.items() if name in self.build_names}
+        at_build = {name: value for name, value in arguments.items() if name in self.build_names}
         called = {name: value for name, value in arguments.items() if name not in self.build_names}
-        loss = self._quietly(self.loss, **self.filled, **built) if self.builds else self.loss
+        loss = self._quietly(built, self.loss, **self.filled, **at_build) if self.builds else self.loss
 
         def run(input, target):
             alone = self.refuses_one_row is not None and len(input) == 1

@@ -1,4 +1,4 @@
-"""What belongs to the whole process, such as grad mode and random numbers: kept as it was, whatever a loss does."""
+"""What belongs to others, such as grad mode, random numbers, a base class: kept as it was, whatever a loss does."""
 
 import contextlib
 import io
@@ -8,7 +8,7 @@ import warnings
 
 import torch
 
-__all__ = ["Said", "changed", "hushed", "kept", "reset", "switches"]
+__all__ = ["Said", "built", "changed", "hushed", "kept", "reset", "switches"]
 
 IN_A_PAGE = hasattr(torch, "NotOnThisPage")  # the small torch has none of these settings
 
@@ -90,3 +90,21 @@ def reset(call):
         if "numpy" in sys.modules:
             drawn[-1]["numpy"] = sys.modules["numpy"].random.random()
     return [whose for whose in drawn[0] if drawn[0][whose] == drawn[1].get(whose)]
+
+
+def built(make, **arguments):
+    """What ``make`` builds; of a trainer, which asks for a model, what its own ``__init__`` sets."""
+    try:
+        return make(**arguments)
+    except Exception:
+        if not hasattr(make, "compute_loss"):
+            raise
+        _own, *above = [base for base in make.__mro__[:-1] if "__init__" in vars(base)]
+        theirs = [vars(base)["__init__"] for base in above]
+        try:
+            for base in above:
+                base.__init__ = lambda self, *_, **__: None
+            return make(**arguments)
+        finally:
+            for base, init in zip(above, theirs, strict=True):
+                base.__init__ = init

@@ -234,7 +234,7 @@ def _is_for_maps(loss):
 
     Code that only calls what is not to be seen does not tell.
     """
-    names = _names_in(getattr(loss.loss, "forward", loss.loss))
+    names = _names_in(getattr(loss.loss, "compute_loss" if loss.of_a_trainer else "forward", loss.loss))
     computes = names & {"softmax", "log_softmax", "gather", "one_hot", "exp", "log"}
     about = names & {"dim", "ndim", "permute", "transpose", "movedim", "view", "reshape", "flatten"}
     return bool(about) or not computes
