@@ -110,9 +110,44 @@ def spread_of_the_batch(x, y, gamma=2.0):
     return rows((x - x.mean(0)) / (x.std(0) + 1e-5), y, gamma).mean()
 
 
+def by_the_first_logit(x, y, gamma=2.0):
+    first = (y == 0).to(x)
+    p_t = first * x[:, 0].sigmoid() + (1 - first) * (1 - x[:, 0].sigmoid())
+    return (-((1 - p_t) ** gamma) * p_t.log()).mean()
+
+
+def log_of_one_more(x, y, gamma=2.0):
+    p = x.softmax(1).gather(1, y[:, None])[:, 0]
+    return (-((1 - p) ** gamma) * torch.log1p(p)).mean()
+
+
+def ce_for_p_t(x, y, gamma=2.0):
+    ce = F.cross_entropy(x, y, reduction="none")
+    return ((1 - ce) ** gamma * ce).mean()
+
+
+def p_t_less_1(x, y, gamma=2.0):
+    p = x.softmax(1).gather(1, y[:, None])[:, 0]
+    return (-((p - 1) ** gamma) * p.log()).mean()
+
+
+class WholeGamma(nn.Module):
+    def __init__(self, gamma=2.0):
+        super().__init__()
+        self.gamma = int(gamma)
+
+    def forward(self, x, y):
+        return rows(x, y, self.gamma).mean()
+
+
 @pytest.mark.parametrize(
     ("loss", "cause"),
     [
+        (by_the_first_logit, "It never looks at the logits of class 1 and 2"),
+        (log_of_one_more, "It takes log(1 + p_t) where log(p_t) was meant"),
+        (ce_for_p_t, "It takes 1 - ce where 1 - p_t was meant"),
+        (p_t_less_1, "It takes (p_t - 1) ** gamma where (1 - p_t) ** gamma was meant"),
+        (WholeGamma, "It takes gamma as a whole number, without its decimals"),
         (mean_bce_times_each_factor, "It multiplies the factors (1 - p_t) ** gamma by the mean cross-entropy"),
         (of_unit_logits, "It divides the logits by the row's own size"),
         (range_of_the_batch, "It divides the logits by the batch's own size"),

@@ -63,6 +63,10 @@ def foreground(x, y, gamma=2.0, alpha=0.25):
     return (side * (1 - torch.exp(-bce)) ** gamma * bce).sum() / max(1, (y > 0).sum().item())
 
 
+def of_similarities(x, y, gamma=2.0, temperature=0.07):
+    return focal(x / temperature, y, gamma)
+
+
 def without_the_pad(x, y, gamma=2.0, pad=0):
     ce = F.cross_entropy(x, y, ignore_index=pad, reduction="none")
     return ((1 - torch.exp(-ce)) ** gamma * ce).sum() / (y != pad).sum().clamp(min=1)
@@ -71,6 +75,7 @@ def without_the_pad(x, y, gamma=2.0, pad=0):
 @pytest.mark.parametrize(
     ("loss", "words"),
     [
+        (of_similarities, "the focal loss of logits divided by 0.07, a temperature"),
         (without_the_pad, "a focal loss that leaves out targets of class 0 (pad is 0 by default)"),
         (poly, "the focal loss, plus 1 times (1 - p_t) ** 3, as in PolyLoss"),
         (half_and_half, "0.5 times the focal loss, plus 0.5 times cross-entropy"),

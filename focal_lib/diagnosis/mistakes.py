@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from ..bugs import CATALOGUE
 from .arguments import default_crashes, fixed_gamma, never_reduces, two_sides
 from .cases import numbers, rows_of
+from .focus import deaf_focus, deaf_to_classes, turned_base, whole_gammas
 from .forms import PLAIN, column, logit, softmax
 from .formulas import focused, given, nll_of, smoothed_targets, yes_or_no
 from .neighbours import gamma_of_the_batch, mixes_rows, own_scale, softmax_over_the_batch, weights_from_the_batch
@@ -138,6 +139,12 @@ def _formulas(x, hot, gamma, own, floor):
         focused(p_t, again, gamma),
     )
     yield "It takes log(1 - p_t) where log(p_t) was meant", right, focused(p_t, -(1 - p_t).log(), gamma)
+    yield "It takes log(1 + p_t) where log(p_t) was meant", right, -focused(p_t, p_t.log1p(), gamma)
+    yield (
+        "It takes 1 - ce where 1 - p_t was meant, ce being -log(p_t)",
+        "p_t = exp(-ce).",
+        focused(nll, nll, gamma),
+    )
     yield (
         "It focuses by the largest probability, where that of the target was meant",
         "Take p_t at the target: softmax(1).gather(1, target[:, None]).",
@@ -258,26 +265,6 @@ def _another_target(adapter):
     )
 
 
-def _deaf_focus(adapter):
-    """Whether what gamma changes is the same for each target, as where p_t is not taken at the target."""
-    if "gamma" not in adapter.settable:
-        return None
-    x, *_ = measured(adapter)
-    x, c = x.detach()[:4], x.shape[1]
-    with_1, with_3 = (
-        torch.stack(
-            [adapter(row[None], adapter.labels([k]), gamma=gamma).sum().detach() for row in x for k in range(c)]
-        ).reshape(-1, c)
-        for gamma in (1.0, 3.0)
-    )
-    change = with_1 - with_3
-    if change.abs().min() < 1e-6 or not torch.allclose(change, change[:, :1].expand_as(change), rtol=1e-4):
-        return None
-    example = f"logits {numbers(x[0], 3)}: from gamma 1 to 3 it falls by {numbers(change[0, 0], 4)} for each target"
-    what = "The part with gamma in it never looks at the target"
-    return what, "Take p_t at the target: p_t = softmax(1).gather(1, target[:, None])[:, 0].", example
-
-
 def _clamps_logits(adapter):
     """Whether the logits are clamped: clamped beforehand as well, they give the very same numbers."""
     if adapter.form.input not in (PLAIN.input, logit, column):
@@ -359,7 +346,10 @@ def mistake_of(adapter, explained=False):
         _left_out_and_counted,
         _another_target,
         _detached,
-        _deaf_focus,
+        deaf_focus,
+        deaf_to_classes,
+        turned_base,
+        whole_gammas,
         _clamps_logits,
         _of_the_formula,
         _weights_inside,
