@@ -324,3 +324,13 @@ def test_a_complex_number_is_no_loss():
     """It was "right": nothing but its defaults could be called, and nothing was broken there."""
     diagnosis = diagnose(lambda input, target: focal_loss(input, target) * 1j)
     assert diagnosis.verdict == "could not test" and "complex numbers" in diagnosis.headline, diagnosis
+
+
+def mean_of_the_classes_means(x, y, gamma=2.0):
+    loss = rows(x, y, gamma)
+    return torch.stack([loss[y == c].mean() for c in y.unique()]).mean()
+
+
+def test_a_mean_of_the_classes_means_is_no_mean_of_the_rows():
+    diagnosis = diagnose(mean_of_the_classes_means)
+    assert diagnosis.verdict == "faulty" and diagnosis.levels["batch_is_mean_of_singles"] == "wrong", diagnosis
