@@ -250,3 +250,12 @@ def test_weights_that_do_nothing_are_said_to_do_nothing():
         return ((1 - torch.exp(-ce)) ** (gamma + 0.1 * input.amin(1).sigmoid()) * ce).mean()
 
     assert "Weights accepted and never used" in [cause for cause, _, _ in diagnose(unused).causes()]
+
+
+def test_a_cut_graph_is_said_to_be_cut():
+    def anew(input, target, gamma=2.0):
+        ce = F.cross_entropy(input, target, reduction="none")
+        total = ((1 - torch.exp(-ce)) ** gamma * ce).mean().item()
+        return torch.tensor(total, dtype=input.dtype, requires_grad=True)
+
+    assert "No gradient reaches the logits: the graph is cut" in diagnose(anew).headline

@@ -149,7 +149,10 @@ class Diagnosis:
         error, number = errors.most_common(1)[0] if errors else ("", 0)
         if number > 1 and 2 * number >= broken:
             so = "all" if number == broken else f"{number} of"
-            return f"{name}: {self.verdict}. It raises {error.rstrip('.')}: {so} its {broken} broken promises are that."
+            what = f"It raises {error.rstrip('.')}"
+            if "used in the graph" in error:
+                what = "No gradient reaches the logits: the graph is cut, by item(), a number or a new tensor"
+            return f"{name}: {self.verdict}. {what}: {so} its {broken} broken promises are that."
         first = self._serious[0]
         if title := titled(first, self.violations[first]):
             return (
