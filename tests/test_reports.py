@@ -215,10 +215,9 @@ def test_a_table_of_sigmoids_is_told_of_logsigmoid():
     assert "F.cross_entropy(logits, targets" in " ".join(diagnosis.next)
 
 
-def batch_of_probabilities(outputs, targets, gamma=2.0, alpha=0.25):
+def one_probability_to_the_power(outputs, targets, gamma=2.0):
     p_t = targets * outputs + (1 - targets) * (1 - outputs)
-    alpha_t = targets * alpha + (1 - targets) * (1 - alpha)
-    return (alpha_t * (1 - p_t) ** gamma * F.binary_cross_entropy(outputs, targets)).mean()
+    return (-((1 - p_t) ** (gamma + outputs)) * p_t.log()).mean()
 
 
 def probabilities_to_the_power(outputs, labels, gamma=2.0):
@@ -229,7 +228,7 @@ def probabilities_to_the_power(outputs, labels, gamma=2.0):
 @pytest.mark.parametrize(
     "loss, line",
     [
-        (batch_of_probabilities, 'F.binary_cross_entropy(outputs, targets, reduction="none")'),
+        (one_probability_to_the_power, 'F.binary_cross_entropy(outputs, targets, reduction="none")'),
         (probabilities_to_the_power, 'F.nll_loss(outputs.log(), labels, reduction="none")'),
     ],
 )
