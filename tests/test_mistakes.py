@@ -126,6 +126,15 @@ def ce_for_p_t(x, y, gamma=2.0):
     return ((1 - ce) ** gamma * ce).mean()
 
 
+def ce_for_p_t_at_least_0(x, y, gamma=2.0):
+    ce = F.cross_entropy(x, y, reduction="none")
+    return ((1 - ce).clamp(min=0) ** gamma * ce).mean()
+
+
+def of_turned_logits(x, y, gamma=2.0):
+    return rows(-x, y, gamma).mean()
+
+
 def p_t_less_1(x, y, gamma=2.0):
     p = x.softmax(1).gather(1, y[:, None])[:, 0]
     return (-((p - 1) ** gamma) * p.log()).mean()
@@ -146,6 +155,8 @@ class WholeGamma(nn.Module):
         (by_the_first_logit, "It never looks at the logits of class 1 and 2"),
         (log_of_one_more, "It takes log(1 + p_t) where log(p_t) was meant"),
         (ce_for_p_t, "It takes 1 - ce where 1 - p_t was meant"),
+        (ce_for_p_t_at_least_0, "It takes 1 - ce, no less than 0, where 1 - p_t was meant"),
+        (of_turned_logits, "It turns the sign of the logits"),
         (p_t_less_1, "It takes (p_t - 1) ** gamma where (1 - p_t) ** gamma was meant"),
         (WholeGamma, "It takes gamma as a whole number, without its decimals"),
         (mean_bce_times_each_factor, "It multiplies the factors (1 - p_t) ** gamma by the mean cross-entropy"),

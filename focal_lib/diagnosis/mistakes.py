@@ -145,6 +145,13 @@ def _formulas(x, hot, gamma, own, floor):
         "p_t = exp(-ce).",
         focused(nll, nll, gamma),
     )
+    yield "It takes 1 - ce, no less than 0, where 1 - p_t was meant", "p_t = exp(-ce).", (1 - nll).relu() ** gamma * nll
+    turned = F.cross_entropy(-x, hot.argmax(1), reduction="none")
+    yield (
+        "It turns the sign of the logits, so the target should be least likely",
+        "Hand cross_entropy the logits as they are.",
+        focused((-turned).exp(), turned, gamma),
+    )
     yield (
         "It focuses by the largest probability, where that of the target was meant",
         "Take p_t at the target: softmax(1).gather(1, target[:, None]).",
@@ -284,6 +291,8 @@ def _clamps_logits(adapter):
             low, high = (low, middle) if torch.equal(adapter(clamped, target).detach(), full) else (middle, high)
         ends.append(side * round(high, 3) + 0.0)
     low, high = ends
+    if low == high:
+        return None  # all logits as large as these cost the same
     # A clamp of p gives an odd number here, and that of BCELoss is at 100.
     if not full.isfinite() or max(-low, high) > 99 or any(abs(end - round(end, 1)) > 1e-3 for end in ends):
         return None

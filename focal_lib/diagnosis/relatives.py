@@ -372,7 +372,8 @@ def _moved_logits(adapter):
         (times, torch.zeros_like(plus), f"multiplied by {numbers(times, 3)}, a factor for each class"),
     ):
         rows, changed = _rows_of_logits(x * by + to, target, gamma), max((by - 1).abs().max(), to.abs().max())
-        if changed > 1e-2 and torch.allclose(alone, rows.detach(), rtol=1e-3) and gives(found, rows.mean()):
+        same = by.min() > 0 and changed > 1e-2 and torch.allclose(alone, rows.detach(), rtol=1e-3)
+        if same and gives(found, rows.mean()):
             return f"a focal loss of logits {words}"
     return None
 
