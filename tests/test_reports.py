@@ -216,6 +216,8 @@ def test_a_table_of_sigmoids_is_told_of_logsigmoid():
 
 
 def one_probability_to_the_power(outputs, targets, gamma=2.0):
+    if outputs.ndim != 1:
+        raise ValueError("one probability for each target, please")
     p_t = targets * outputs + (1 - targets) * (1 - outputs)
     return (-((1 - p_t) ** (gamma + outputs)) * p_t.log()).mean()
 
