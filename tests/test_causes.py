@@ -334,3 +334,12 @@ def mean_of_the_classes_means(x, y, gamma=2.0):
 def test_a_mean_of_the_classes_means_is_no_mean_of_the_rows():
     diagnosis = diagnose(mean_of_the_classes_means)
     assert diagnosis.verdict == "faulty" and diagnosis.levels["batch_is_mean_of_singles"] == "wrong", diagnosis
+
+
+def targets_with_a_floor(x, y, gamma=2.0):
+    soft, log_p = F.one_hot(y, x.shape[1]).to(x).clamp(1e-5, 1 - 1e-5), x.log_softmax(1)
+    return -(soft * (1 - log_p.exp()).clamp_min(1e-30) ** gamma * log_p).sum(1).mean()
+
+
+def test_a_little_off_is_no_gamma_from_the_batch():
+    assert "gamma comes from the batch" not in str(diagnose(targets_with_a_floor))

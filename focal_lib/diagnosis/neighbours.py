@@ -111,6 +111,8 @@ def gamma_of_the_batch(adapter):
         middle = (low + high) / 2
         more = focused((-nll).exp(), nll, middle).mean() > batch
         low, high = (middle, high) if more else (low, middle)
+    if abs(low - adapter.gammas[0]) < 0.02:
+        return None  # that is its argument; something else is a little off
     if not gives(found, focused((-nll).exp(), nll, low).mean()) or torch.allclose(powers, low.expand_as(powers), 1e-3):
         return None
     kinds = " or ".join(f"{k:g}" for k in sorted({round(power, 2) for power in powers.tolist()})[:3])
