@@ -135,6 +135,10 @@ def of_turned_logits(x, y, gamma=2.0):
     return rows(-x, y, gamma).mean()
 
 
+def in_half(x, y, gamma=2.0):
+    return rows(x.half(), y, gamma).mean().float()
+
+
 def p_t_less_1(x, y, gamma=2.0):
     p = x.softmax(1).gather(1, y[:, None])[:, 0]
     return (-((p - 1) ** gamma) * p.log()).mean()
@@ -157,6 +161,7 @@ class WholeGamma(nn.Module):
         (ce_for_p_t, "It takes 1 - ce where 1 - p_t was meant"),
         (ce_for_p_t_at_least_0, "It takes 1 - ce, no less than 0, where 1 - p_t was meant"),
         (of_turned_logits, "It turns the sign of the logits"),
+        (in_half, "It computes in float16 inside"),
         (p_t_less_1, "It takes (p_t - 1) ** gamma where (1 - p_t) ** gamma was meant"),
         (WholeGamma, "It takes gamma as a whole number, without its decimals"),
         (mean_bce_times_each_factor, "It multiplies the factors (1 - p_t) ** gamma by the mean cross-entropy"),

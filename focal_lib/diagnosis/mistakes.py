@@ -364,9 +364,9 @@ def mistake_of(adapter, explained=False):
         _weights_inside,
         own_scale,
         softmax_over_the_batch,
+        _rounds_inside,
         weights_from_the_batch,
         gamma_of_the_batch,
         mixes_rows,
-        _rounds_inside,
     )
     return first_kind(adapter, _of_yes_and_no, *(() if explained else kinds))
