@@ -547,6 +547,7 @@ def test_a_trainer_is_judged_without_a_model():
     before = Trainer.__init__
     diagnosis = diagnose(FocalTrainer)
     assert diagnosis.suspects[0] == "weight_inside_cross_entropy"
+    assert "def focal_loss(logits, labels, *, alpha=None, gamma=2" in str(diagnosis)
     assert Trainer.__init__ is before
     with pytest.raises(RuntimeError, match="requires either a `model`"):
         FocalTrainer()
@@ -563,3 +564,12 @@ class LastAxisTrainer(FocalTrainer):
 def test_a_trainer_of_rows_is_not_blamed_for_label_maps():
     diagnosis = diagnose(LastAxisTrainer)
     assert diagnosis.verdict == "fragile" and diagnosis.levels["image_equals_its_rows"] == "fragile"
+
+
+def nan_for_a_sure_yes(inputs, targets, gamma=2.0):
+    bce = F.binary_cross_entropy_with_logits(inputs, targets, reduction="none")
+    return (bce * (targets - torch.sigmoid(inputs)).abs() ** gamma).mean()
+
+
+def test_a_sure_yes_is_looked_at_as_a_sure_no_is():
+    assert "is_finite_for_small_gamma" in diagnose(nan_for_a_sure_yes).violations

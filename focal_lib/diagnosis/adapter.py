@@ -80,6 +80,7 @@ class Adapter(Probing, Roles):
         self.pair_names = [p.name for p in pair] if by_name else []
         self.target_first = bool(pair) and pair[0].name in TARGET_NAMES
         called = [p.name for p in pair][:: -1 if self.target_first else 1]
+        called = ["logits", "labels"] if self.of_a_trainer else called
         self.pair_called = dict(zip(("input", "target"), called, strict=False))
         self.build_names = {p.name for p in at_build}
         placed = bool(at_call) and all(p.kind is p.POSITIONAL_OR_KEYWORD for p in at_call)

@@ -61,8 +61,8 @@ MENDS = {  # property -> how to mend it where no cause is known; the others: FOR
     "each_row_has_its_own_scale": "A backward of your own must return grad_output[:, None] times the derivative",
     "modes_change_nothing": "Compute by one formula, whatever self.training and torch.is_grad_enabled() are",
     "one_graph_serves_twice": "backward must not write into saved tensors: grad * saved, not saved.mul_(grad)",
-    "second_derivative_is_right_or_refused": "Put @torch.autograd.function.once_differentiable above backward: then it "
-    "is refused",
+    "second_derivative_is_right_or_refused": "Put @torch.autograd.function.once_differentiable above a backward of "
+    "your own: then it is refused; without one, take out what detaches",
     "is_right_at_every_size": "Look where rows or classes are cut into blocks: what is done with the last one, which "
     "is shorter, and by what each is divided",
     "memory_layout_changes_nothing": "Write input = input.contiguous() first",

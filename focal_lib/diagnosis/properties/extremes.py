@@ -24,6 +24,7 @@ def is_finite_for_small_gamma(loss, cases):
     if loss.gammas[-1] >= 1:
         raise Untestable("its gamma cannot be set below 1")
     check_finite(loss, [[50, 0]], [0], gamma=0.5)
+    check_finite(loss, [[0, 50]], [1], gamma=0.5)  # a yes, where two classes are a question
 
 
 @a_property(
