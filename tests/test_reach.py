@@ -573,3 +573,19 @@ def nan_for_a_sure_yes(inputs, targets, gamma=2.0):
 
 def test_a_sure_yes_is_looked_at_as_a_sure_no_is():
     assert "is_finite_for_small_gamma" in diagnose(nan_for_a_sure_yes).violations
+
+
+def warms_up(logits, target, epoch, gamma=2.0):
+    ce = F.cross_entropy(logits, target, reduction="none")
+    return ((-torch.expm1(-ce.clamp_min(1e-38))) ** (gamma * min(1, epoch)) * ce).mean()
+
+
+def keeps_ignored_rows(logits, target, gamma=2.0, ignore_lb=255):
+    ce = F.cross_entropy(logits, target, ignore_index=ignore_lb, reduction="none")
+    return ((-torch.expm1(-ce.clamp_min(1e-38))) ** gamma * ce).mean()
+
+
+def test_an_epoch_is_a_number_and_a_label_to_ignore_has_many_names():
+    assert diagnose(warms_up).verdict == "right"
+    assert diagnose(keeps_ignored_rows).suspects == ["ignored_rows_in_the_mean"]
+    assert "ignore_lb=255" in diagnose(keeps_ignored_rows).rewrite

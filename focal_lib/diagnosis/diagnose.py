@@ -153,12 +153,17 @@ def _names(adapter, violations, levels, suspects, gamma):
         mistake = mistake if len(mistake) > 2 else [*mistake, violations[follows[0]].example]
         if relative:  # the relative has a fault of its own
             mistake[0], kin, relative = f"{mistake[0]}; else it is {relative}", relative, None
-    of_softmax = [
-        n for n in OF_THE_FORMULA if n in violations and n not in known and "is_shift_invariant" in violations
+    of_sigmoids = "is_shift_invariant" in violations
+    another = mistake and "gives_the_golden_numbers" in violations  # another formula makes other promises
+    of_formula = [
+        name
+        for name in OF_THE_FORMULA
+        if name in {*violations} - known
+        and (of_sigmoids or (another and not any(number != number for number in violations[name].got)))
     ]
     if not mistake:
         if suspects.ids and not relative:
-            suspects.explained[suspects.ids[0]] += of_softmax
+            suspects.explained[suspects.ids[0]] += of_formula
         return relative, None, []
     *mistake, formula = mistake if len(mistake) > 3 else (*mistake, None)
     if mistake[0].startswith(OF_THE_BACKWARD):  # values are no part of it
@@ -172,7 +177,7 @@ def _names(adapter, violations, levels, suspects, gamma):
             mistake[0] = f"{mistake[0]}; else it is {kin}"
     if same := suspects.replayed(formula, adapter):
         follows = same
-    follows = [*follows, *(name for name in of_softmax if name not in follows)]
+    follows = [*follows, *(name for name in of_formula if name not in follows)]
     suspects.leave_out(wrong if kin else follows)
     return relative, kin, [*mistake, follows]
 

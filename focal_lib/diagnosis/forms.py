@@ -19,7 +19,7 @@ NAMES = {
     "reduction": ("reduction",),
     "size_average": ("size_average",),
     "reduce": ("reduce",),
-    "ignore_index": ("ignore_index", "ignore_label"),
+    "ignore_index": ("ignore_index", "ignore_label", "ignore_lb", "ignore_lbl", "ignore_idx", "ignore_value"),
     "classes": (
         *("num_classes", "n_classes", "class_num", "num_class", "nb_classes", "num_labels", "no_of_classes"),
         *("n_class", "nclass", "nclasses", "C", "output_dim", "n_labels", "number_of_classes", "out_features"),
@@ -40,6 +40,7 @@ REDUCTIONS = {  # which argument, set to what, asks for which reduction
 REQUIRED = {  # what to pass for other arguments without a default, by name
     **dict.fromkeys(("fromlogits", "from_logits", "logits"), True),
     **dict.fromkeys(("eps", "epsilon"), 1e-12),
+    **dict.fromkeys(("epoch", "cur_epoch", "current_epoch"), 1),
     **dict.fromkeys(("label_smoothing", "smoothing", "smooth"), 0.0),
     **dict.fromkeys(("mask", "masks", "attention_mask", "valid_mask", "weight_mask"), "ones"),
     **dict.fromkeys(("sample_weight", "sample_weights", "pixel_weight", "pixel_weights"), "ones"),

@@ -100,7 +100,7 @@ def _the_same(found, mistakes, right, gamma):
         ):
             right = right * ratio
             i = int((alone - right).abs().argmax())
-            example = f"logits {numbers(x[i : i + 1].detach(), 3)}, target [{int(hot[i].argmax())}]"
+            example = f"logits {numbers(x[i : i + 1].detach(), 5)}, target [{int(hot[i].argmax())}]"
 
             def formula(input, target, gamma, place=place, ratio=ratio):
                 entries = mistakes(input, F.one_hot(target, input.shape[1]).to(input), gamma)

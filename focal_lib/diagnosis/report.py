@@ -136,7 +136,8 @@ class Diagnosis:
             if tested == 1:
                 return f"{name}: right{remarks}. The one property that can be tested of it holds: its gradient."
             all_others = "All other" if broken else "All"
-            return f"{name}: right{remarks}. {all_others} {tested} properties that could be tested hold."
+            that = " that could be tested" if self.untested else ""
+            return f"{name}: right{remarks}. {all_others} {tested} properties{that} hold."
         if self._mistake_first:
             return f"{name}: {self.verdict}. {self.mistake[0]}."
         if first := self._bug_first:
@@ -357,7 +358,7 @@ class Diagnosis:
             lines = "<br>".join(map(say, words))
             parts.append(f"<p>→ <strong>{say(title)}</strong><br>{lines}<br><strong>Fix:</strong> {say(fix)}</p>")
         if self.rewrite:
-            code = f'<pre style="white-space: pre-wrap">{html.escape(self.rewrite)}</pre>'
+            code = f'<pre style="white-space: pre-wrap">{say(self.rewrite)}</pre>'
             parts.append(f"<details><summary>{WHOLE}</summary>{code}</details>")
         for number, (heading, entries) in enumerate(self._broken()):
             rows = "".join(f"<li>{say(s)} <small>({say(n)})</small><br>{say(e)}</li>" for n, s, e in entries)

@@ -22,7 +22,9 @@ def rewritten(adapter, of_sigmoids):
     x, y = (adapter.pair_called.get(name, name) for name in ("input", "target"))
     alpha, gamma, ignored = (names.get(name, name) for name in ("alpha", "gamma", "ignore_index"))
     weighted = "alpha" in names and (yes_or_no or adapter.takes_weights)
-    settings = [*[f"{alpha}=None"] * weighted, f"{gamma}={adapter.own_gamma:g}"]
+    usual = _default(adapter, "gamma")
+    usual = usual if isinstance(usual, (int, float)) else adapter.own_gamma
+    settings = [*[f"{alpha}=None"] * weighted, f"{gamma}={usual:g}"]
     if yes_or_no:
         lines = [f"{y} = {y}.to({x})", f'ce = F.binary_cross_entropy_with_logits({x}, {y}, reduction="none")']
         weights, one, mean = f"{alpha} * {y} + (1 - {alpha}) * (1 - {y})", "1", "loss.mean()"

@@ -57,13 +57,14 @@ def masked_class_is_absent(loss, cases):
 def is_finite_in_half_precision(loss, cases):
     for dtype in (torch.float16, torch.bfloat16):
         for target in (loss.labels([0]), loss.labels([1])):
-            input = torch.tensor([[20, 0]], dtype=dtype, device=loss.device, requires_grad=True)
+            row = [20] + [0] * ((loss.only_classes or 2) - 1)
+            input = torch.tensor([row], dtype=dtype, device=loss.device, requires_grad=True)
             try:
                 value = loss(input, target)
                 (slope,) = torch.autograd.grad(value, input)
             except Exception as error:
                 raise Untestable(f"it refuses {dtype} logits") from error
-            setting = f"logits [[20, 0]] in {dtype}, target {target.tolist()}"
+            setting = f"logits [{row}] in {dtype}, target {target.tolist()}"
             expect_finite({"loss": value.detach(), "gradient": slope}, setting)
             right = loss(input.detach().float(), target).detach()
             _expect_about(value.detach(), right, f"{setting}: the loss")
