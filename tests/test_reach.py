@@ -415,7 +415,7 @@ class ClassBalanced(nn.Module):
 
     def forward(self, logits, labels):
         w, ce = self.weights.to(logits.device)[labels], F.cross_entropy(logits, labels, reduction="none")
-        return (w * (1 - torch.exp(-ce)) ** self.gamma * ce).sum() / w.sum()
+        return (w * (-torch.expm1(-ce.clamp_min(1e-38))) ** self.gamma * ce).sum() / w.sum()
 
 
 class Divided(nn.Module):
@@ -426,7 +426,7 @@ class Divided(nn.Module):
 
     def forward(self, x, y):
         w, ce = self.w.to(x)[y], F.cross_entropy(x, y, reduction="none")
-        loss = w * (1 - torch.exp(-ce)) ** self.gamma * ce
+        loss = w * (-torch.expm1(-ce.clamp_min(1e-38))) ** self.gamma * ce
         return {"none": loss, "sum": loss.sum(), "mean": loss.sum() / w.sum()}[self.reduction]
 
 
@@ -441,6 +441,17 @@ def test_weights_inside_by_whose_sum_the_mean_divides_are_no_fault(loss, weights
     assert diagnosis.verdict == "right", diagnosis
     assert f"It weights the classes inside, by {weights}." in diagnosis.conventions
     assert "Its mean divides by the sum of the weights, as F.cross_entropy(weight=...) does." in diagnosis.conventions
+
+
+def test_three_classes_meet_the_extremes_too():
+    def of_three(x, y, gamma=2.0):
+        w, ce = torch.tensor([0.2, 0.5, 1.5]).to(x), F.cross_entropy(x, y, reduction="none")
+        return (w[y] * (1 - torch.exp(-ce)) ** gamma * ce).mean()
+
+    diagnosis = diagnose(of_three)
+    assert diagnosis.suspects == ["nan_below_gamma_one"], diagnosis
+    assert "[[50, 0, 0]]" in diagnosis.violations["is_finite_for_small_gamma"]
+    assert "is_finite_in_half_precision" not in diagnosis.untested
 
 
 def test_a_mean_divided_by_more_than_the_weights_is_faulty():

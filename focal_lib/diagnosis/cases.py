@@ -114,8 +114,13 @@ def total(loss, input, target, alpha):
     return loss(input, target, alpha=alpha) * divisor
 
 
+def widened(loss, rows):
+    """Rows of two classes, with a 0 for each further one of a loss that takes no fewer."""
+    return [[*row, *[0] * ((loss.only_classes or 2) - len(row))] for row in rows]
+
+
 def check_finite(loss, rows, target, **settings):
-    input, target = loss.tensor(rows).requires_grad_(), torch.tensor(target, device=loss.device)
+    input, target = loss.tensor(widened(loss, rows)).requires_grad_(), torch.tensor(target, device=loss.device)
     value = loss(input, target, **settings)
     (slope,) = torch.autograd.grad(value, input)
     words = "".join(f", {name} {setting:g}" for name, setting in settings.items())

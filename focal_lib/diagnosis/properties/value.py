@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from ..adapter import Untestable
-from ..cases import Violation, expect, need, numbers, rows_of, weights, with_weights
+from ..cases import Violation, expect, need, numbers, rows_of, weights, widened, with_weights
 from .registry import a_property, first_line
 
 
@@ -65,11 +65,11 @@ def ratio_falls_as_p_t_rises(loss, cases):
         raise Untestable("its gamma is 0")
     before, target = None, loss.labels([0])
     for margin in (-2, -1, 0, 1, 2, 3):
-        input = loss.tensor([[margin, 0]])
+        input = loss.tensor(widened(loss, [[margin, 0]]))
         ratio = (loss(input, target) / F.cross_entropy(input, target)).detach()
         if before is not None and not ratio < before * (1 - 1e-4):
-            example = f"logits [[{margin}, 0]], target [0]: the ratio is {numbers(ratio)}"
-            example += f", with [[{margin - 1}, 0]] it was {numbers(before)}"
+            example = f"logits {numbers(input)}, target [0]: the ratio is {numbers(ratio)}"
+            example += f", with {widened(loss, [[margin - 1, 0]])} it was {numbers(before)}"
             raise Violation(example, (ratio.item(), before.item()))
         before = ratio
 
