@@ -154,7 +154,7 @@ def _names(adapter, violations, levels, suspects, gamma):
         if relative:  # the relative has a fault of its own
             mistake[0], kin, relative = f"{mistake[0]}; else it is {relative}", relative, None
     of_sigmoids = "is_shift_invariant" in violations
-    another = mistake and "gives_the_golden_numbers" in violations  # another formula makes other promises
+    another = mistake and not kin and "gives_the_golden_numbers" in violations  # its formula makes other promises
     of_formula = [
         name
         for name in OF_THE_FORMULA
