@@ -49,7 +49,8 @@ def add_kicker(app, pagename, templatename, context, doctree):
     chapters = [name for name in app.env.found_docs if CHAPTER.fullmatch(name)]
     time = re.search(r"Time:</strong> ([^.,<]*minutes)", context["body"])
     words = f"Chapter {int(found[1])} of {len(chapters)}" + (f" · {time[1]}" if time else "")
-    body = context["body"].replace("<h1>", f'<p class="kicker">{words}</p>\n<h1>', 1)
+    kind = "kicker folds" if 'class="admonition hide' in context["body"] else "kicker"
+    body = context["body"].replace("<h1>", f'<p class="{kind}">{words}</p>\n<h1>', 1)
     colab, copy = colab_link(app.config, pagename), f"../_sources/{pagename}.ipynb"
     ways = f'<a href="{colab}">run this chapter in Colab</a>, or <a href="{copy}" download>download it</a>'
     asked = "<p><strong>Exercises</strong></p>"

@@ -106,7 +106,7 @@ function render({ model, el }) {
     const cumulated = model.get("show") === "cumulative";
     const height = width < 480 ? 250 : 270;
     redraw(view.drawing, cumulated ? curves(width, height) : bars(width, height), legend(cumulated));
-    view.sentence.textContent = say();
+    write(view.sentence, say());
   });
 }
 

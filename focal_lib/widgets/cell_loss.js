@@ -69,7 +69,7 @@ function render({ model, el }) {
     });
     heat.forEach((path, k) => path.setAttribute("d", paths[k]));
     svg.setAttribute("aria-label", say());
-    view.sentence.textContent = say();
+    write(view.sentence, say());
   }
 
   return view.show(draw);

@@ -57,13 +57,13 @@ function render({ model, el }) {
     });
     const share = now("right")[which()];
     bar.setAttribute("width", (624 * (1 - share)).toFixed(1));
-    owned.textContent = `already right: ${percent(share)} of the push`;
-    rest.textContent = `still wrong: ${percent(1 - share)}`;
+    write(owned, `already right: ${percent(share)} of the push`);
+    write(rest, `still wrong: ${percent(1 - share)}`);
     const [before, after] = code.replace(/gamma=[\d.]+/, `gamma=${model.get("gamma").toFixed(2)}`).split("    ce = {}\n");
     redraw(shown, new Text(before), make("mark", { class: which() ? "live-good" : "live-bad" }, `    ce = ${lines[which()]}`), new Text(after));
     svg.setAttribute("aria-label", say());
     if (svg.parentNode !== view.drawing) view.drawing.replaceChildren(svg);
-    view.sentence.textContent = say();
+    write(view.sentence, say());
   });
 }
 

@@ -84,7 +84,7 @@ function render({ model, el }) {
 
   function draw(width) {
     redraw(view.drawing, map(width), beside(width));
-    view.sentence.textContent = say();
+    write(view.sentence, say());
   }
 
   view.drawing.addEventListener("click", (event) => {

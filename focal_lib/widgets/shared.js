@@ -10,7 +10,7 @@ function make(tag, attributes = {}, ...children) {
   return node;
 }
 
-// Makes the children of `place` look like `wanted` and keeps the elements that are there: one that is new makes the browser
+// Makes the children of `place` look like `wanted` and keeps the nodes that are there: one that is new makes the browser
 // match the :has() rules of the whole page again, which took 8 ms a step on a long one. Not for children that listen.
 function redraw(place, ...wanted) {
   const there = [...place.childNodes];
@@ -24,6 +24,8 @@ function redraw(place, ...wanted) {
   });
   for (const node of there.slice(wanted.length)) node.remove();
 }
+// Instead of textContent, which puts a new text node in.
+const write = (place, words) => redraw(place, new Text(words));
 
 // Reads what pack() of view.py wrote: rows of numbers, each exactly the decimal number that Python rounded to.
 function unpack({ shape, places, bytes }) {
@@ -121,8 +123,9 @@ function live(model, el, label) {
     input.addEventListener("input", () => touch({ [key]: value() }));
     refresh.push(() => {
       input.value = values ? values.indexOf(model.get(key)) : model.get(key);
-      output.textContent = text(value());
-      input.setAttribute("aria-valuetext", output.textContent);
+      const words = text(value());
+      write(output, words);
+      input.setAttribute("aria-valuetext", words);
       input.style.setProperty("--part", `${(100 * (input.value - low)) / (high - low)}%`);
     });
     const title = make("label", { for: input.id });
@@ -225,7 +228,7 @@ function live(model, el, label) {
       for (const update of refresh) update();
       draw(Math.max(220, width));
       clearTimeout(speak); // a screen reader hears the sentence once, when the hand rests
-      speak = setTimeout(() => { if (touched) said.textContent = sentence.textContent; }, 500);
+      speak = setTimeout(() => { if (touched) write(said, sentence.textContent); }, 500);
     };
     const resized = () => {
       const now = Math.floor(drawing.clientWidth);

@@ -52,7 +52,7 @@ function render({ model, el }) {
     );
     const words = [["cross-entropy", "true, and recovered"], ["focal", `learned with γ = ${model.get("gamma").toFixed(1)}`]];
     redraw(view.drawing, svg, lineLegend(words));
-    view.sentence.textContent = say();
+    write(view.sentence, say());
   }
 
   return view.show(draw);

@@ -73,11 +73,11 @@ function render({ model, el }) {
       exhibit.href = `${document.getElementById(id) ? "" : museum}#${id}`;
       exhibit.setAttribute("aria-label", `See the exhibit: ${title}`);
     }
-    if (next) next.textContent = r + 1 < rounds.length ? "Next round" : "Start again";
+    if (next) write(next, r + 1 < rounds.length ? "Next round" : "Start again");
     const right = [...answered.values()].filter(Boolean).length;
-    score.textContent = !answered.size ? `${rounds.length} rounds. Keys 1 to 4 choose, too.` : answered.size < rounds.length
+    write(score, !answered.size ? `${rounds.length} rounds. Keys 1 to 4 choose, too.` : answered.size < rounds.length
       ? `${right} of ${answered.size} right at the first try; ${rounds.length - answered.size} to go.`
-      : `All ${rounds.length} rounds: ${right} right at the first try. The exhibits above tell the rest.`;
+      : `All ${rounds.length} rounds: ${right} right at the first try. The exhibits above tell the rest.`);
 
     function say() {
       const at = Math.round((model.get("p_t") - limits.p_t.low) / limits.p_t.step);

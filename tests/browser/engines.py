@@ -75,7 +75,11 @@ OURS = re.compile(
 # its text jumps once it has loaded.
 CLUMSY = b"""<script>
   const dawdle = (ms) => { for (const end = performance.now() + ms; performance.now() < end; ); };
-  addEventListener("input", (event) => { if (event.target.closest(".live")) dawdle(60); });
+  addEventListener("input", (event) => {
+    if (!event.target.closest(".live")) return;
+    dawdle(60);
+    document.body.style.setProperty("--seen-by-all", event.timeStamp);
+  });
   document.addEventListener("readystatechange", () => dawdle(5000), { once: true });
   addEventListener("load", () => setTimeout(() => { document.body.style.paddingTop = "20rem"; }, 99));
 </script></head>"""
