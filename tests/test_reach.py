@@ -600,3 +600,24 @@ def test_an_epoch_is_a_number_and_a_label_to_ignore_has_many_names():
     assert diagnose(warms_up).verdict == "right"
     assert diagnose(keeps_ignored_rows).suspects == ["ignored_rows_in_the_mean"]
     assert "ignore_lb=255" in diagnose(keeps_ignored_rows).rewrite
+
+
+@pytest.mark.parametrize("void", ["void=255", "void=-1", "void", "ignore_lb"])
+def test_a_label_to_ignore_is_found_by_what_it_does_with_a_default_or_none(void):
+    name, space = void.split("=")[0], {"focal_loss": focal_loss}
+    right = f"focal_loss(logits, target, gamma=gamma, ignore_index={name})"
+    kept = f"(target != {name}).to(logits)"
+    dilutes = f"focal_loss(logits, target, gamma=gamma, ignore_index={name}, reduction='sum') / len(target)"
+    for code in (right, f"{dilutes} * len(target) / {kept}.sum()", dilutes):
+        exec(f"def loss(logits, target, {void}, gamma=2.0):\n    return {code}", space)
+        diagnosis = diagnose(space["loss"])
+        assert "ignored_rows_are_dropped" not in diagnosis.untested
+        assert diagnosis.suspects == ["ignored_rows_in_the_mean"] * (code == dilutes)
+
+
+def clamps_labels(logits, target, max_epoch=100, nc=10, gamma=2.0):
+    return focal_loss(logits, target.clamp(max=logits.shape[1] - 1), gamma=gamma)
+
+
+def test_a_number_above_the_classes_is_no_label_to_ignore_by_its_size_alone():
+    assert "ignored_rows_are_dropped" in diagnose(clamps_labels).untested

@@ -103,7 +103,8 @@ class Adapter(Probing, Roles):
         self.alpha_is_numeric = isinstance(self.alpha_by_default, (int, float))
         self.alpha_form, self.whole_gamma = "tensor", False
         # What to pass for an argument that has no default.
-        usual = {"alpha": None, "gamma": self.own_gamma, "reduction": "mean", "size_average": True, "reduce": True}
+        usual = {"alpha": None, "gamma": self.own_gamma, "reduction": "mean", "ignore_index": -100}
+        usual |= {"size_average": True, "reduce": True}
         roles = {name: ours for ours, name in self.names.items()}
         self.required, self.left, self.unknown = {}, {}, []
         for name, parameter in self.parameters.items():

@@ -35,22 +35,27 @@ class Roles:
                 self._list_roles()
 
     def _find_ignored(self):
-        """A whole number below 0 is the target to leave out, if it may be a target, and its neighbour may not."""
+        """A whole number that is no class is the target to leave out, if it may be a target where it is that number,
+        and its neighbour may be one only where it is the neighbour."""
         if "ignore_index" in self.names or self.one_hot:
             return
-        numbers = [n for n, v in self.left.items() if isinstance(v, int) and v < 0]
         input, target = self._batch()
-        for name in numbers:
-            taken = []
-            for label in (self.left[name], self.left[name] - 1):
-                with contextlib.suppress(Exception):
-                    self(input, torch.where(target == 1, label, target))
-                    taken.append(label)
-            if taken == [self.left[name]]:
-                self.names["ignore_index"] = name
-                del self.left[name]
-                self._list_roles()
-                return
+
+        def takes(loss, label):
+            try:
+                loss(input, torch.where(target == 1, label, target))
+            except Exception:
+                return False
+            return True
+
+        for name, value in list(self.left.items()):
+            if type(value) is int and not 0 <= value < input.shape[1]:
+                other = value - 1 if value < 0 else value + 1
+                if takes(self, value) and not takes(self, other) and takes(self.with_setting(name, other), other):
+                    self.names["ignore_index"] = name
+                    del self.left[name]
+                    self._list_roles()
+                    return
 
     def _find_weights_of_mean(self, singles):
         """Weights inside by whose sum the mean is divided do not show in single examples, but in two together."""
