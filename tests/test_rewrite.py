@@ -104,6 +104,26 @@ def test_a_sigmoid_of_many_labels_stays_one():
     torch.testing.assert_close(_run(found.rewrite)(input, target, alpha=0.9), expected)
 
 
+def test_a_share_of_the_yes_stays_the_default():
+    def loss(logits, labels, alpha=0.25, gamma=2.0):
+        bce = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+        return ((alpha * labels + (1 - alpha) * (1 - labels)) * torch.exp(-bce) ** gamma * bce).mean()
+
+    found = diagnose(loss)
+    assert "def focal_loss(logits, labels, *, alpha=0.25, gamma=2):" in found.rewrite
+    assert "alpha is 1 for each class, where no other is named" in str(found)
+
+
+def test_columns_beside_rows_make_no_table():
+    def loss(logits, labels, gamma=2.0):
+        ce = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+        return ((1 - torch.exp(-ce)) ** gamma * ce).mean()
+
+    again = _run(diagnose(loss).rewrite)
+    logits, labels = torch.tensor([3.0, -1.0, 0.0, 1.0]), torch.tensor([1.0, 1.0, 0.0, 0.0])
+    torch.testing.assert_close(again(logits[:, None], labels), again(logits, labels))
+
+
 def test_a_sum_stays_a_sum():
     input, target = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.tensor([1, 1])
     for loss in (_summed, _always_summed):

@@ -51,6 +51,16 @@ def two_probabilities(probs, labels, gamma=2.0):
     return -(no**gamma * labels * yes.log() + yes**gamma * (1 - labels) * no.log()).mean()
 
 
+def a_column_each(pred, target, alpha=0.25, gamma=2.0, reduction="sum"):
+    """Losses (N, 1) of logits (N, 1) and targets (N, 1): these are the targets' shape."""
+    if target.dim() == 1:
+        target = F.one_hot(target.long(), pred.shape[-1]).to(pred)
+    bce = F.binary_cross_entropy_with_logits(pred, target, reduction="none")
+    focus = (-torch.expm1(-bce.clamp_min(1e-30))) ** gamma
+    loss = (alpha * target + (1 - alpha) * (1 - target)) * focus * bce
+    return {"none": loss, "sum": loss.sum(), "mean": loss.mean()}[reduction]
+
+
 def by_boxes(inputs, targets, num_boxes, gamma=2.0):
     bce = F.binary_cross_entropy_with_logits(inputs, targets, reduction="none")
     return ((-torch.expm1(-bce.clamp_min(1e-30))) ** gamma * bce).mean(1).sum() / num_boxes
@@ -76,6 +86,7 @@ def by_positives(labels, logits, alpha, gamma):
         (Wrapper, "right", "CrossEntropyLoss(), filled in"),
         (column_of_targets, "fragile", "targets (N, 1)"),
         (two_probabilities, "fragile", "two probabilities for two classes"),
+        (a_column_each, "right", "targets (N, 1)"),
         (by_boxes, "right", ""),
         (many_labels, "right", "many labels (N, K), added up for each row"),
     ],

@@ -33,9 +33,11 @@ class DeafToUpstream(torch.autograd.Function):
     exposed_by="scales_with_what_follows",
     title="What follows the loss is ignored",
     source="chainer/chainer#1175 (2016), SeanNaren/warp-ctc#170, pytorch/pytorch#21961 (2019)",
-    symptom="A weight in front of the loss or gradient scaling changes nothing: beside others it always counts once.",
+    symptom="A weight in front of the loss changes nothing. A gradient scaler leaves a 65536th of its gradient: it "
+    "divides in the end by what it multiplied the loss with.",
     hides="loss.backward() alone hands over a 1.",
-    fix='In backward, multiply by what comes in: grad * saved; grad[:, None] * saved under reduction="none".',
+    fix="In backward, return its argument times the derivative: grad * slope, where the derivative was saved as slope; "
+    'grad[:, None] * slope under reduction="none".',
     mend={"ctx.saved_tensors[0]": "grad * ctx.saved_tensors[0]"},
     batched=False,
 )

@@ -68,7 +68,7 @@ def one_against_all_averaged(input, target, gamma=2.0, reduction="mean"):
     source="fudannlp16/focal-loss#6 (2018)",
     symptom="At gamma = 0 the loss is 0; a larger gamma only scales it.",
     hides="It is gamma times a focal loss with gamma 1.",
-    fix="(1 - p_t) ** gamma.",
+    fix="(1 - p_t) ** gamma; where gamma may be below 1, see nan_below_gamma_one as well.",
     mend={"* gamma": "** gamma"},
 )
 def product_instead_of_power(input, target, gamma=2.0, reduction="mean"):
@@ -82,7 +82,7 @@ def product_instead_of_power(input, target, gamma=2.0, reduction="mean"):
     source="yqyao/SSD_Pytorch#32 (2019)",
     symptom="What the model gets wrong hardly counts, or is pushed the wrong way; rare classes are given up.",
     hides="The loss falls quickly, and accuracy stays near the common class's share. This one shows: recall collapses.",
-    fix="(1 - p_t) ** gamma.",
+    fix="(1 - p_t) ** gamma; where gamma may be below 1, see nan_below_gamma_one as well.",
     mend={"torch.exp(-ce) ** gamma": "focus(ce, gamma)"},
 )
 def easy_side_kept(input, target, gamma=2.0, reduction="mean"):

@@ -47,7 +47,8 @@ class PrintsEveryTime(nn.Module):
     source="tianzhi0549/FCOS#121 (2019), its .float() for half precision",
     symptom="gradcheck fails, and scientific code loses half its digits.",
     hides="Training is in float32.",
-    fix="Write input.to(torch.promote_types(input.dtype, torch.float32)) for input.float().",
+    fix="Write input.to(torch.promote_types(input.dtype, torch.float32)) for input.float(), and target.to(input) for a "
+    "target.float().",
     mend={"float()": "to(torch.promote_types(input.dtype, torch.float32))"},
 )
 def float32_inside(input, target, gamma=2.0, reduction="mean"):

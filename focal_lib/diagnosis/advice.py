@@ -37,7 +37,8 @@ MENDS = {  # property -> how to mend it where no cause is known; the others: FOR
     "prints_nothing": "Delete the print",
     "inputs_are_unchanged": LOCAL,
     "is_stateless": LOCAL,
-    "keeps_float64": "Write input.to(torch.promote_types(input.dtype, torch.float32)) in place of input.float()",
+    "keeps_float64": "Write input.to(torch.promote_types(input.dtype, torch.float32)) in place of "
+    "input.float(), and target.to(input) in place of target.float()",
     "weights_follow_the_module": CATALOGUE["alpha_stays_behind"].fix,
     "none_has_the_targets_shape": REDUCE,
     "sum_is_n_times_the_mean": REDUCE,
@@ -121,7 +122,11 @@ OTHERS = (  # words that a relative has -> what gives the paper's loss
     ("alpha for class 0", "pass 1 - alpha where you passed alpha (0.75 for 0.25)"),
     ("temperature", "hand cross_entropy the logits undivided: a temperature of 1"),
     ("smooth", "set its smoothing to 0"),
-    ("yes-or-no", f"where exactly one class is right, replace the yes-or-no terms: {ROWS}; loss = {FLOOR}"),
+    (
+        "yes-or-no",
+        f"where exactly one class is right, replace the yes-or-no terms and their sum: {ROWS}; loss = {FLOOR}; "
+        "return loss.mean()",
+    ),
     ("asymmetric", "give yes and no one gamma, without a margin"),
     ("without a focus", f"give it a gamma above 0: loss = {FLOOR}"),
     ("positives", LOSS_OF_ROWS),

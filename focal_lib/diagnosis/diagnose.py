@@ -359,6 +359,10 @@ def _reading(adapter):
         with contextlib.suppress(Exception):
             pair = (numbers(adapter.form.input(given), 3), numbers(adapter.form.target(target, given), 3))
             found.append(f"of logits [[1, 3]] and target [1] it is handed {pair[0]} and {pair[1]}")
+    of_classes = adapter.no_weights == "ones" and type(adapter.alpha_by_default) is float
+    if of_classes or adapter.no_weights in (1.0, 0.5):
+        number = "1 for each class" if of_classes else f"{adapter.no_weights:g}"
+        found.append(f"{adapter.names['alpha']} is {number}, where no other is named")
     if adapter.factor != 1:
         found.append(f"its results are divided by the factor {adapter.factor:.4g}")
     return found

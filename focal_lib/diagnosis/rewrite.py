@@ -13,8 +13,8 @@ def rewritten(adapter, of_sigmoids):
     by name. ``of_sigmoids``: whether a table of logits and targets (N, C) holds a yes-or-no question in each place.
     """
     form, names = adapter.form, adapter.names
-    yes_or_no = (form.input, form.target) in [(of.input, of.target) for of in (ONE_LOGIT, COLUMNS)]
-    yes_or_no |= of_sigmoids
+    of_one = (form.input, form.target) in [(of.input, of.target) for of in (ONE_LOGIT, COLUMNS)]
+    yes_or_no = of_one or of_sigmoids
     of_classes = form.input is PLAIN.input and form.target in (PLAIN.target, one_hot) and adapter.weights_inside is None
     filled = {*adapter.required, *adapter.unknown} - {*names.values()}  # what else must be given, such as masks
     if filled or not (yes_or_no or of_classes):
@@ -24,9 +24,12 @@ def rewritten(adapter, of_sigmoids):
     weighted = "alpha" in names and (yes_or_no or adapter.takes_weights)
     usual = _default(adapter, "gamma")
     usual = usual if isinstance(usual, (int, float)) else adapter.own_gamma
-    settings = [*[f"{alpha}=None"] * weighted, f"{gamma}={usual:g}"]
+    share = _default(adapter, "alpha")  # of yes against no: an ordinary default, where one for all classes is a fault
+    share = share if yes_or_no and type(share) is float and 0 < share < 1 else None
+    settings = [*[f"{alpha}={share}"] * weighted, f"{gamma}={usual:g}"]
     if yes_or_no:
-        lines = [f"{y} = {y}.to({x})", f'ce = F.binary_cross_entropy_with_logits({x}, {y}, reduction="none")']
+        shape = f".view_as({x})" * of_one  # (N, 1) beside (N,) would make a table
+        lines = [f"{y} = {y}.to({x}){shape}", f'ce = F.binary_cross_entropy_with_logits({x}, {y}, reduction="none")']
         weights, one, mean = f"{alpha} * {y} + (1 - {alpha}) * (1 - {y})", "1", "loss.mean()"
     else:
         number = _default(adapter, "ignore_index")
