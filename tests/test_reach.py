@@ -65,6 +65,21 @@ def test_a_wrong_objective_is_faulty():
     assert "the gradient is [-0.125, 0, -0.375], expected" in diagnosis.violations["gradient_has_the_closed_form"]
 
 
+def without_defaults(y_true, y_pred, alpha, gamma):
+    return one_margin(y_pred, SimpleNamespace(get_label=lambda: y_true), alpha, gamma)
+
+
+def turned_without_defaults(preds, data, gamma):
+    gradient, hessian = one_margin(preds, data, 0.5, gamma)
+    return -gradient, hessian
+
+
+def test_an_objective_is_called_with_an_alpha_and_gamma_where_it_has_no_defaults():
+    assert "gamma 2, times [0.75, 0.25] for the classes" in diagnose(without_defaults).conventions[0]
+    assert diagnose(turned_without_defaults).mistake[0] == "Its gradient has the wrong sign"
+    assert "gamma 3" in diagnose(turned_without_defaults, gamma=3.0).violations["gradient_has_the_closed_form"]
+
+
 class Lightning(nn.Module):
     def __init__(self, mean_first=False):
         super().__init__()

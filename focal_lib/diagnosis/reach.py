@@ -2,6 +2,8 @@
 
 import contextlib
 import copy
+import functools
+import inspect
 import itertools
 import types
 
@@ -202,7 +204,12 @@ def gradient_of_objective(loss, call, gamma=None):
     if IN_A_PAGE:
         return None  # a small tensor is no array
     named = {p.name: p.default for p in parameters_of(loss)}
-    loss = product_of(loss) or loss
+    usual = dict.fromkeys(NAMES["alpha"], 0.25) | dict.fromkeys(NAMES["gamma"], 2.0 if gamma is None else gamma)
+    asked = {n: usual[n] for n, default in named.items() if n in usual and default is inspect.Parameter.empty}
+    if made := product_of(loss):
+        loss = made
+    elif asked:
+        loss, named = functools.partial(loss, **asked), named | asked
     own = next((named[n] for n in NAMES["gamma"] if isinstance(named.get(n), (int, float))), gamma)
     gammas = (2.0, 1.0, 3.0, 5.0, 1.5, 0.5, 0.0) if own is None else (own,)
     wrong = None
