@@ -72,9 +72,19 @@ def without_the_pad(x, y, gamma=2.0, pad=0):
     return ((1 - torch.exp(-ce)) ** gamma * ce).sum() / (y != pad).sum().clamp(min=1)
 
 
+def of_clamped_targets(low):
+    def loss(x, y, gamma=2.0):
+        soft, log_p = F.one_hot(y, x.shape[1]).to(x).clamp(low, 1 - low), x.log_softmax(1)
+        return -(soft * (1 - log_p.exp()) ** gamma * log_p).sum(1).mean()
+
+    return loss
+
+
 @pytest.mark.parametrize(
     ("loss", "words"),
     [
+        (of_clamped_targets(1e-5), "the focal loss, plus 1e-05 times the focal losses of the other classes, as"),
+        (of_clamped_targets(1e-7), "the focal loss, plus 1e-07 times the focal losses of the other classes, as"),
         (of_similarities, "the focal loss of logits divided by 0.07, a temperature"),
         (without_the_pad, "a focal loss that leaves out targets of class 0 (pad is 0 by default)"),
         (poly, "the focal loss, plus 1 times (1 - p_t) ** 3, as in PolyLoss"),

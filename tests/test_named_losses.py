@@ -175,7 +175,10 @@ def focal_of_yes_and_no(x, y, gamma):
         (smoothed_with_a_mean_of_p, "0.1 / (C - 1) for each other class, with 1 less the mean of p by these shares"),
         (one_gamma_for_both_sides, "gamma 2 for the target and 2 for other classes, smoothing 0.1: 0.1 / C for each"),
         (smoothed_outside, "smoothing 0.1: 0.1 / C for each class, 0.9 more for the target, with (1 - p_t) ** gamma"),
-        (clamped_targets, "the focal loss, plus 0.1 times the focal losses of the other classes."),
+        (
+            clamped_targets,
+            "the focal loss, plus 0.1 times the focal losses of the other classes, as smoothed or clamped targets add.",
+        ),
         (reduced_without_a_jump, "the reduced focal loss, as cross-entropy below p_t = 0.25."),
         (with_bce, "0.5 times a sigmoid focal loss, the mean of one yes-or-no question for each class, 0.25 for yes"),
         (with_bce, "and 0.75 for no, plus 0.5 times binary cross-entropy."),

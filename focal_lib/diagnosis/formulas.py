@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from .cases import sides_of
 
-__all__ = ["focused", "given", "nll_of", "references", "smoothed_targets", "yes_or_no"]
+__all__ = ["focused", "given", "nll_of", "references", "smoothed_targets", "terms", "yes_or_no"]
 
 
 def focused(p_t, loss, gamma):
@@ -139,3 +139,30 @@ def _with_another_focus(hot, x, gamma, own):
             words = f"an ordinal focal loss: times 1 + the distance of {of} from the target{by}"
             for factor in (1 + distance / all_of_it, 1 + distance.detach() / all_of_it):
                 yield words, factor * focused(p_t[:, 0], nll, gamma)
+
+
+def terms(x, hot, gamma, own):
+    """(words of the first, of the second, the focal losses of rows, another term's) that may be added up."""
+    log_p, poly = x.log_softmax(1), f"(1 - p_t) ** {gamma + 1:g}, as in PolyLoss"
+    nll = -(log_p * hot).sum(1)
+    p_t = (-nll).exp()
+    for second, other in (
+        ("cross-entropy", nll),
+        (poly, (1 - p_t) ** (gamma + 1)),
+        (f"(1 + p_t) ** {gamma:g} * cross-entropy, as in the cyclical focal loss", (1 + p_t) ** gamma * nll),
+        (
+            "the focal losses of the other classes, as smoothed or clamped targets add",
+            -((1 - hot) * (1 - log_p.exp()) ** gamma * log_p).sum(1),
+        ),
+        ("the entropy of the prediction", -(log_p.exp() * log_p).sum(1)),
+        ("the mean of -log p over the classes", -log_p.mean(1)),
+        ("the square of logsumexp", x.logsumexp(1) ** 2),
+        ("the mean square of the logits", (x**2).mean(1)),
+    ):
+        yield "the focal loss", second, focused(p_t, nll, gamma), other
+    p_t = given(x.sigmoid(), hot)
+    for alpha in (None, *dict.fromkeys(a for a in [*own, 0.25, 0.75] if a < 1)):
+        first = f"a sigmoid focal loss, the mean of one yes-or-no question for each class{sides_of(alpha)}"
+        focal = yes_or_no(x.sigmoid(), hot, gamma, alpha) / x.shape[1]
+        yield first, "binary cross-entropy", focal, -p_t.log().mean(1)
+        yield first, poly, focal, ((1 - p_t) ** (gamma + 1)).mean(1)

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 
 from .adapter import as_number
-from .cases import numbers, rows_of, sides_of
+from .cases import numbers, rows_of
 from .forms import MAPS, Form, softmax
-from .formulas import focused, given, nll_of, references, yes_or_no
+from .formulas import focused, nll_of, references, terms, yes_or_no
 from .probing import exponent_of
 
 __all__ = ["each_alone", "first_kind", "gives", "left_out", "measured", "own_numbers", "relative_of", "shares_of"]
@@ -277,11 +277,13 @@ def _with_another_term(adapter):
     """Whether it is the focal loss and another term, added up: two numbers fit all single examples."""
     x, hot, alone, *_ = found = measured(adapter)
     gamma = adapter.gammas[0]
-    for first, second, focal, other in _terms(x, hot, gamma, own_numbers(adapter)):
+    for first, second, focal, other in terms(x, hot, gamma, own_numbers(adapter)):
         ours, theirs = shares_of(alone, focal, other)
         rows = ours * focal + theirs * other
-        both = ours > 1e-3 and abs(theirs) > 1e-3
-        if both and torch.allclose(alone, rows.detach(), rtol=1e-3, atol=1e-5) and gives(found, rows.mean()):
+        same = torch.allclose(alone, rows.detach(), rtol=1e-3, atol=1e-5)
+        if abs(theirs) < 2e-3:  # as where targets are clamped: then what is left is that term
+            same = torch.allclose(alone - ours * focal.detach(), theirs * other.detach(), rtol=1e-2, atol=0)
+        if same and ours > 1e-3 and abs(theirs) > 1e-9 and gives(found, rows.mean()):
             first = first if abs(ours - 1) < 1e-3 else f"{ours:.3g} times {first}"
             return f"{first}, {'plus' if theirs > 0 else 'less'} {abs(theirs):.3g} times {second}"
     return None
@@ -292,30 +294,6 @@ def shares_of(alone, first, second):
     ff, fs, ss = (first * first).sum(), (first * second).sum(), (second * second).sum()
     f, s = (first * alone).sum(), (second * alone).sum()
     return [(a / (ff * ss - fs * fs)).item() for a in (ss * f - fs * s, ff * s - fs * f)]
-
-
-def _terms(x, hot, gamma, own):
-    """(words of the first, of the second, the focal losses of rows, another term's) that may be added up."""
-    log_p, poly = x.log_softmax(1), f"(1 - p_t) ** {gamma + 1:g}, as in PolyLoss"
-    nll = -(log_p * hot).sum(1)
-    p_t = (-nll).exp()
-    for second, other in (
-        ("cross-entropy", nll),
-        (poly, (1 - p_t) ** (gamma + 1)),
-        (f"(1 + p_t) ** {gamma:g} * cross-entropy, as in the cyclical focal loss", (1 + p_t) ** gamma * nll),
-        ("the focal losses of the other classes", -((1 - hot) * (1 - log_p.exp()) ** gamma * log_p).sum(1)),
-        ("the entropy of the prediction", -(log_p.exp() * log_p).sum(1)),
-        ("the mean of -log p over the classes", -log_p.mean(1)),
-        ("the square of logsumexp", x.logsumexp(1) ** 2),
-        ("the mean square of the logits", (x**2).mean(1)),
-    ):
-        yield "the focal loss", second, focused(p_t, nll, gamma), other
-    p_t = given(x.sigmoid(), hot)
-    for alpha in (None, *dict.fromkeys(a for a in [*own, 0.25, 0.75] if a < 1)):
-        first = f"a sigmoid focal loss, the mean of one yes-or-no question for each class{sides_of(alpha)}"
-        focal = yes_or_no(x.sigmoid(), hot, gamma, alpha) / x.shape[1]
-        yield first, "binary cross-entropy", focal, -p_t.log().mean(1)
-        yield first, poly, focal, ((1 - p_t) ** (gamma + 1)).mean(1)
 
 
 def _of_the_batch(adapter):
