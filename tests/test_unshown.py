@@ -96,6 +96,24 @@ def test_a_right_loss_in_unusual_clothes_is_not_faulty(loss, verdict, words):
     assert diagnosis.verdict == verdict and words in str(diagnosis), diagnosis
 
 
+def of_two_columns(logits, target, gamma=2.0):
+    return rows(logits[:, :2], target.clamp(max=1), gamma).mean()
+
+
+def of_two_columns_only(logits, target, gamma=2.0):
+    if logits.shape[1] != 2:
+        raise ValueError("two classes, please")
+    return of_two_columns(logits, target, gamma)
+
+
+@pytest.mark.parametrize(("loss", "ignores"), [(of_two_columns, True), (of_two_columns_only, False)])
+def test_a_loss_of_two_classes_that_ignores_a_third_is_told(loss, ignores):
+    diagnosis = diagnose(loss)
+    assert diagnosis.verdict == "right"
+    told = "Handed three classes, it ignores the third column, and raises no error." in diagnosis.conventions
+    assert told == ignores
+
+
 def by_positives_of_one_column(logits, labels, gamma=2.0):
     if logits.dim() > 1:
         raise ValueError("(N,) expected")

@@ -19,6 +19,7 @@ from .adapter import Adapter, Stopped, Untestable, parameters_of
 from .advice import OF_THE_FORMULA
 from .arguments import mistake_in_the_arguments
 from .cases import Violation, make_cases, numbers
+from .focus import deaf_to_a_third
 from .forms import PLAIN, TABLE, logit
 from .mistakes import mistake_of
 from .naming import names_of
@@ -315,6 +316,8 @@ def _conventions(adapter, violations):
             other.form = TABLE
             other(torch.ones((2, 3)).to(adapter.dtype), adapter.labels([0, 1]))
             found.append("It takes many classes too, a yes-or-no question each: after a softmax, that is another loss.")
+    if words := first_kind(adapter, deaf_to_a_third):
+        found.append(words)
     if adapter.classes_last and adapter.form.input is logit:
         found.append("It takes tables of logits too, a yes-or-no question in each place.")
     elif adapter.classes_last and not adapter.form.words.startswith("one probability"):

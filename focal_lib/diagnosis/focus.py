@@ -1,12 +1,15 @@
 """Mistakes in what a loss looks at and in its exponent, recognised by numbers: what it is, the fix, an example."""
 
+import copy
+
 import torch
 
 from .cases import numbers
+from .forms import PLAIN, softmax
 from .probing import exponent_of
 from .relatives import measured
 
-__all__ = ["deaf_focus", "deaf_to_classes", "turned_base", "whole_gammas"]
+__all__ = ["deaf_focus", "deaf_to_a_third", "deaf_to_classes", "turned_base", "whole_gammas"]
 
 
 def deaf_focus(adapter):
@@ -39,6 +42,18 @@ def deaf_to_classes(adapter):
     what = f"It never looks at the logits of class {classes}"
     example = f"the gradient of {len(x)} rows of {len(deaf)} classes is 0 in column {classes}"
     return what, "Take log_softmax over all classes, p_t at the target.", example
+
+
+def deaf_to_a_third(adapter):
+    """Whether a loss of two classes takes logits of three, and the third changes nothing, in words."""
+    if adapter.only_classes != 2 or adapter.form.input not in (PLAIN.input, softmax):
+        return None
+    other, three = copy.copy(adapter), adapter.tensor([[0.2, 0.3, 0.5]]).repeat(3, 1).requires_grad_()
+    other.form = PLAIN
+    (slope,) = torch.autograd.grad(other(three, adapter.labels([0, 1, 2])).sum(), three)
+    if slope[:, 2].any() or not slope.any():
+        return None
+    return "Handed three classes, it ignores the third column, and raises no error."
 
 
 def turned_base(adapter):
