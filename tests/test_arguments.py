@@ -215,3 +215,37 @@ def test_settings_alone_are_no_loss():
     diagnosis = diagnose(in_words)
     assert diagnosis.verdict == "could not test", diagnosis
     assert "it takes settings alone" in diagnosis.headline and "diagnose(in_words(...))" in diagnosis.headline
+
+
+def counted(logits, labels, num_items_in_batch=None, gamma=2.0):
+    loss = rows(logits, labels, gamma)
+    return loss.mean() if num_items_in_batch is None else loss.sum() / num_items_in_batch
+
+
+def counts_what_is_kept(logits, labels, num_items_in_batch, gamma=2.0, ignore_index=-100):
+    ce = F.cross_entropy(logits, labels, reduction="none", ignore_index=ignore_index)
+    return ((-torch.expm1(-ce.clamp_min(1e-30))) ** gamma * ce).sum() / num_items_in_batch
+
+
+def averages_what_is_kept(logits, labels, avg_factor, gamma=2.0, ignore_index=-100):
+    return counts_what_is_kept(logits, labels, avg_factor, gamma, ignore_index)
+
+
+def twice(logits, labels, num_items_in_batch=None, gamma=2.0):
+    return rows(logits, labels, gamma).mean() / (num_items_in_batch or 1)
+
+
+def twice_always(logits, labels, num_items_in_batch, gamma=2.0):
+    return rows(logits, labels, gamma).mean() / num_items_in_batch
+
+
+@pytest.mark.parametrize("loss", [counted, counts_what_is_kept, averages_what_is_kept])
+def test_a_sum_over_the_number_of_targets_that_is_told_is_the_mean(loss):
+    assert diagnose(loss).verdict == "right"
+
+
+@pytest.mark.parametrize("loss", [twice, twice_always])
+def test_a_mean_over_the_number_of_targets_divides_twice(loss):
+    diagnosis = diagnose(loss)
+    assert diagnosis.verdict == "faulty"
+    assert diagnosis.mistake[0] == "It divides the mean by num_items_in_batch, and so divides twice"

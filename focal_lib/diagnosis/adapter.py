@@ -261,7 +261,8 @@ class Adapter(Probing, Roles):
             pair = (given, self.form.target(target, input))
             shape, dtype = (pair[1] if self.ones[0] else target).shape, self.ones[1]
             ones = torch.ones(shape, dtype=dtype, device=self.device)
-            of_batch = {"ones": ones, "rows": len(target)}
+            kept = target != (-100 if ignore_index is None else ignore_index)
+            of_batch = {"ones": ones, "rows": len(target) if kept.shape == input.shape else int(kept.sum())}
             now = {n: of_batch.get(v, v) if isinstance(v, str) else v for n, v in called.items()}
             if self.of_a_trainer:
                 pair = (lambda **_: _Output(logits=given)), {"labels": pair[1], "input_ids": given}

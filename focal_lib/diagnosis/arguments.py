@@ -4,6 +4,7 @@ import torch
 
 from ..bugs import CATALOGUE
 from .cases import numbers
+from .forms import OF_TRAINER
 from .formulas import given, yes_or_no
 from .probing import exponent_of
 from .relatives import each_alone, measured
@@ -22,6 +23,10 @@ OF_ONE_SIDE = "With the alpha that it has by default, one side costs nothing", "
 OF_LABELS = (
     "It mixes the labels of a row: right for one label, wrong for several",
     'Keep one loss for each label, reduction="none", until each has its factor (1 - p_t) ** gamma.',
+)
+OF_TWICE = (
+    f"It divides the mean by {OF_TRAINER}, and so divides twice",
+    f"Divide the sum: loss.sum() / {OF_TRAINER}.",
 )
 OF_POSITIVES = (
     "It divides by the number of positives, and a batch may have none",
@@ -113,6 +118,7 @@ def mistake_in_the_arguments(adapter, open):
         ("default_is_unweighted", adapter.grows_with_counts, OF_COUNTS),
         ("default_is_unweighted", adapter.silent_side, OF_ONE_SIDE),
         ("is_right_at_every_size", adapter.labels_off, OF_LABELS),
+        ("batch_is_mean_of_singles", adapter.divides_twice, OF_TWICE),
     ):
         if name in open and is_so:
             return *words, [name]

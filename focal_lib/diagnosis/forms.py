@@ -26,6 +26,7 @@ NAMES = {
         *("num_label", "nClass", "numClasses", "num_cls", "cls_num"),
     ),
 }
+OF_TRAINER = "num_items_in_batch"  # how many targets count, by which a trainer wants the sum divided
 OF_SETTINGS = "it takes settings alone, and returns no loss of logits and targets"
 TARGET_NAMES = {"target", "targets", "label", "labels", "y", "y_true", "gt", "true", "ground_truth", "trues"}
 INPUT_NAMES = {
@@ -45,8 +46,9 @@ REQUIRED = {  # what to pass for other arguments without a default, by name
     **dict.fromkeys(("mask", "masks", "attention_mask", "valid_mask", "weight_mask"), "ones"),
     **dict.fromkeys(("sample_weight", "sample_weights", "pixel_weight", "pixel_weights"), "ones"),
     **dict.fromkeys(("samples_per_cls", "cls_num_list", "class_counts", "counts"), "counts"),
-    **{"loss_type": "focal", "device": "cpu", "temperature": 1.0, "beta": 0.999, "num_items_in_batch": None},
+    **{"loss_type": "focal", "device": "cpu", "temperature": 1.0, "beta": 0.999},
     **dict.fromkeys(("num_boxes", "num_pos", "num_positives", "avg_factor", "normalizer", "num_instances"), "rows"),
+    OF_TRAINER: "rows",
     "pos_weight": "one",
 }
 BASES = (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss)  # the loss that a wrapper focuses

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 
-from .forms import COLUMNS, PLAIN, Form
+from .forms import COLUMNS, OF_TRAINER, PLAIN, Form
 from .probing import as_number, exponent_of
 
 __all__ = ["Roles"]
@@ -82,6 +82,16 @@ class Roles:
         """Whether weights that are computed from counts are larger where there are more examples."""
         inside = self.weights_inside if "counts" in self.required.values() else None
         return inside is not None and bool((inside[1:] > inside[:-1]).all())
+
+    @property
+    def divides_twice(self):
+        """Whether its mean, which the number of rows does not change, is divided by a trainer's number of targets."""
+        if self.error is not None or OF_TRAINER not in self.parameters:
+            return False
+        (input, target), of_1, of_2 = self._batch(), self.with_setting(OF_TRAINER, 1), self.with_setting(OF_TRAINER, 2)
+        mean = of_1(input, target)
+        same = torch.allclose(of_1(input.repeat(2, 1), target.repeat(2)), mean, **self.tolerance)
+        return same and torch.allclose(2 * of_2(input, target), mean, **self.tolerance)
 
     @property
     def silent_side(self):

@@ -9,7 +9,7 @@ import torch
 
 from ..adapter import Untestable
 from ..cases import Case, Violation, expect, gradient, make_cases, need, numbers, total, with_weights
-from ..forms import COLUMN, ONE_LOGIT
+from ..forms import COLUMN, OF_TRAINER, ONE_LOGIT
 from .registry import a_property, raised
 
 
@@ -67,6 +67,9 @@ def batch_is_mean_of_singles(loss, cases):
             setting = f"{case}{with_weights(alpha)}"
             why = f"the mean of what it gives for each alone, {numbers(rows)}"
             expect(loss, loss(case.input, case.target, alpha=alpha), rows.mean(), setting, why)
+    if OF_TRAINER in loss.left and loss.own_reduction == "mean":
+        told = loss.with_setting(OF_TRAINER, len(last.target))(last.input, last.target)
+        expect(loss, told, loss(last.input, last.target), f"{last}, {OF_TRAINER} {len(last.target)}", "the mean")
 
 
 @a_property("Writing every example twice leaves the mean as it is.", "reduction")
