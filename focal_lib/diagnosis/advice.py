@@ -1,7 +1,5 @@
 """What to do next, in words: for a broken promise that no known cause explains, and for another loss."""
 
-import re
-
 from ..bugs import CATALOGUE
 
 __all__ = [
@@ -30,7 +28,8 @@ LOG = "Take F.log_softmax(input, 1), without clamp or epsilon, in place of the l
 WIDE = "Compute in float32 or wider: input = input.to(torch.promote_types(input.dtype, torch.float32))"
 REDUCE = 'Reduce last: {"none": loss, "sum": loss.sum(), "mean": loss.mean()}[reduction], of one loss for each row'
 LOCAL = "Compute with local variables, and write into nothing that was handed in or belongs to self"
-MENDS = {  # property -> how to mend it where no cause is known; the others: FORMULA
+MENDS = {  # property, or a kind of violation -> how to mend it where no cause is known; the others: FORMULA
+    "table": "Give both one shape before all else: input = input.view_as(target)",
     "runs_with_defaults": "Call it with torch.randn(4, 3, requires_grad=True) and torch.tensor([0, 1, 2, 0]) and read "
     "on from there: it must return a tensor with a graph, without .item(), .detach() or .data",
     "takes_class_indices": "Turn them into what it wants: target = F.one_hot(target, input.shape[1]).to(input)",
@@ -68,7 +67,9 @@ MENDS = {  # property -> how to mend it where no cause is known; the others: FOR
     "is shorter, and by what each is divided",
     "memory_layout_changes_nothing": "Write input = input.contiguous() first",
 }
-TITLES = {  # property -> what a colleague would say of a loss that breaks it, where no cause is known
+TITLES = {  # property, or kind -> what a colleague would say of a loss that breaks it, where no cause is known
+    "table": "Logits (N, 1) beside targets (N,) become a table of N times N losses",
+    "alpha_unused": CATALOGUE["alpha_unused"].title,
     "takes_class_indices": "It refuses class indices",
     "prints_nothing": "It prints",
     "inputs_are_unchanged": "It writes into what it was handed",
@@ -96,9 +97,8 @@ TITLES = {  # property -> what a colleague would say of a loss that breaks it, w
     "second_derivative_is_right_or_refused": "Its second derivative is wrong, without a word",
     "memory_layout_changes_nothing": "Transposed or expanded logits give another loss",
 }
-OF_A_TABLE = "(of a 4×4 table)"
-A_TABLE = "Logits (N, 1) beside targets (N,) become a table of N times N losses"
-BITES = {  # property -> what it takes to see it, to follow "It bites with"
+BITES = {  # property, or kind -> what it takes to see it, to follow "It bites with"
+    "table": "logits (N, 1) beside targets (N,)",
     "none_has_the_targets_shape": "reduction='none'",
     "sum_is_n_times_the_mean": "reduction='sum'",
     "ignored_rows_are_dropped": "ignored targets",
@@ -146,27 +146,19 @@ OTHERS = (  # words that a relative has -> what gives the paper's loss
 )
 
 
-def titled(name, example):
+def titled(name, kind, example):
     """What breaks this promise, in a few words; empty where only its formula can be said to differ, or it raised."""
-    if OF_A_TABLE in example:
-        return A_TABLE
-    if re.search(r"got (\S+), expected \S+ \(\1 before", example):
-        return CATALOGUE["alpha_unused"].title
-    return "" if RAISED in example else TITLES.get(name, "")
+    return "" if RAISED in example else TITLES.get(kind) or TITLES.get(name, "")
 
 
-def mend(name, example=""):
+def mend(name, kind=None):
     """What to do about a broken promise for which no cause is known."""
-    if OF_A_TABLE in example:
-        return "Give both one shape before all else: input = input.view_as(target)."
-    return f"{MENDS.get(name, FORMULA).rstrip('.')}."
+    return f"{(MENDS.get(kind) or MENDS.get(name, FORMULA)).rstrip('.')}."
 
 
-def bites(violations):
+def bites(violations, kinds):
     """What it takes to see that these promises are broken, in words."""
-    table = "logits (N, 1) beside targets (N,)"
-    when = (table if OF_A_TABLE in example else BITES.get(name) for name, example in violations.items())
-    words = dict.fromkeys(filter(None, when))
+    words = dict.fromkeys(filter(None, (BITES.get(kinds.get(name)) or BITES.get(name) for name in violations)))
     size = violations.get("is_right_at_every_size", "").partition(",")[0]
     return "; ".join([f"sizes such as {size}"] * bool(size) + [*words])
 

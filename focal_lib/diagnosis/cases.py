@@ -16,12 +16,13 @@ SIZES = [(1, 2), (2, 2), (2, 3), (4, 3)]  # (N, C); the first case that fails is
 class Violation(Exception):
     """A counter-example: the setting in words, and what the loss gave there (numbers, or an error's text).
 
-    ``level`` is how bad it is, where that depends on the example; None for the level of the property.
+    ``level`` is how bad it is, where that depends on the example; None for the level of the property. ``kind`` names
+    a way to break the property that has words of its own in ``advice.py``; None for the usual way.
     """
 
-    def __init__(self, example, got, level=None):
+    def __init__(self, example, got, level=None, kind=None):
         super().__init__(example)
-        self.example, self.got, self.level = example, got, level
+        self.example, self.got, self.level, self.kind = example, got, level, kind
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,7 @@ def diagnose(loss, *, gamma=None, seed=0, dtype=torch.float64, device=None):
     return Diagnosis(
         name,
         violations={name: violation.example for name, violation in violations.items()},
+        kinds={name: violation.kind for name, violation in violations.items() if violation.kind},
         levels=levels,
         suspects=suspects.ids,
         explained=suspects.explained,

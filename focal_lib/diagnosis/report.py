@@ -23,6 +23,7 @@ class Diagnosis:
 
     Attributes:
         violations: property name -> counter-example.
+        kinds: property name -> the kind of its violation, for those that have words of their own.
         levels: property name -> how bad that is: wrong, fragile or manners.
         suspects: ids of the catalogue's bugs that give these very numbers, likeliest first.
         explained: bug id -> the violated properties it explains.
@@ -45,6 +46,7 @@ class Diagnosis:
 
     name: str
     violations: dict = field(default_factory=dict)
+    kinds: dict = field(default_factory=dict)
     levels: dict = field(default_factory=dict)
     suspects: list = field(default_factory=list)
     explained: dict = field(default_factory=dict)
@@ -155,7 +157,7 @@ class Diagnosis:
                 what = "No gradient reaches the logits: the graph is cut, by item(), a number or a new tensor"
             return f"{name}: {self.verdict}. {what}: {so} its {broken} broken promises are that."
         first = self._serious[0]
-        if title := titled(first, self.violations[first]):
+        if title := self._titled(first):
             return (
                 f"{name}: {self.verdict}. {title}"
                 + f": the worst of its {broken} faults." * (broken > 1)
@@ -192,7 +194,7 @@ class Diagnosis:
     def _bites(self, names):
         """When these bite, in words. A gradient that is wrong everywhere bites always, and has none."""
         everywhere = GRADIENT if self.levels.get(GRADIENT) == "wrong" else None
-        return bites({name: self.violations[name] for name in names if name != everywhere})
+        return bites({name: self.violations[name] for name in names if name != everywhere}, self.kinds)
 
     def _error(self, name):
         """The error that a violation is; empty if it is none."""
@@ -202,8 +204,11 @@ class Diagnosis:
         """A text of a bug of the catalogue, its switch called as the loss calls it."""
         return getattr(CATALOGUE[id], text).replace("reduce=False", self.names.get("reduce=False", "reduce=False"))
 
+    def _titled(self, name):
+        return titled(name, self.kinds.get(name), self.violations[name])
+
     def _mend(self, name):
-        return named(mend(name, self.violations[name]), self.names)
+        return named(mend(name, self.kinds.get(name)), self.names)
 
     def causes(self):
         """(what it is, lines, fix) for each suspect, and for what no suspect explains."""
@@ -274,7 +279,7 @@ class Diagnosis:
                 lines.append(f"{f'All {len(names)}' if many else 'This'} may {cause}: mend it and run again.")
             what = f"{len(names)} broken promise{'s' * many}, traced to none of the known bugs"
             what = "Wrong from a size on" if names[0] == "is_right_at_every_size" else what
-            yield titled(names[0], self.violations[names[0]]) * (not many) or what, lines, fix
+            yield self._titled(names[0]) * (not many) or what, lines, fix
 
     def _broken(self):
         """(heading, [(name, statement, example)]) of all violations, under what explains them."""

@@ -23,7 +23,7 @@ def none_has_the_targets_shape(loss, cases):
             got = columns(case.input, case.target).detach()
         if not torch.allclose(got, right, **loss.tolerance):
             example = f"{case}, as logits (4, 1) and targets (4,): got {numbers(got)}, expected {numbers(right)}"
-            raise Violation(f"{example} (of a 4×4 table)", ("4×4",), "fragile")
+            raise Violation(f"{example} (of a 4×4 table)", ("4×4",), "fragile", kind="table")
     if "none" not in loss.reductions and loss.own_reduction != "none":
         raise Untestable("it cannot be asked for reduction 'none'")
     for case in cases:
@@ -145,7 +145,8 @@ def alpha_scales_its_class(loss, cases):
                 expect(loss, after, before + added, setting, why)
             except Violation as violation:
                 got = violation.got if reduction == "mean" else (reduction, *violation.got)
-                raise Violation(violation.example, got, _idle(loss)) from None
+                kind = "alpha_unused" if torch.allclose(after, before, **loss.tolerance) else None
+                raise Violation(violation.example, got, _idle(loss), kind) from None
 
 
 def _of_many_classes(loss):
