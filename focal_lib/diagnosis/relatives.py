@@ -255,15 +255,19 @@ def _ranges(adapter, classes):
         loss, p_t = adapter(row.log(), adapter.labels([0])).detach().sum(), row[0, 0]
         return round(2 * ((loss / -p_t.log()).log() / (1 - p_t).log()).item()) / 2
 
-    words, grid = [], [0.01 + 0.02 * k for k in range(50)]
+    words, rises, grid = [], [], [0.01 + 0.02 * k for k in range(50)]
     for low, high in itertools.pairwise(grid):
         if (below := power(low)) != power(high):
             for _ in range(20):
                 middle = (low + high) / 2
                 low, high = (middle, high) if power(middle) == below else (low, middle)
             words.append(f"{below:g} below {high:.3g}")
+            rises += [f"{high:.3g}"] * (power(high) < below)
     asked = " (the gamma asked for)" if "gamma" in adapter.settable and power(grid[-1]) == 2 else ""
-    return f"{', '.join(words)}, else {power(grid[-1]):g}{asked}; where it changes, the loss jumps"
+    jumps = "the loss drops there"
+    if rises:
+        jumps = f"at {' and '.join(rises)} the loss jumps up, so a surer row costs more"
+    return f"{', '.join(words)}, else {power(grid[-1]):g}{asked}; {jumps}"
 
 
 def gives(found, total):
