@@ -163,7 +163,7 @@ def test_fixes_can_be_pasted():
 
 
 def test_advice_is_about_properties_and_kinds_of_violation():
-    assert {*MENDS, *BITES, *TITLES} - {*PROPERTIES} == {"table", "alpha_unused"}
+    assert {*MENDS, *BITES, *TITLES} - {*PROPERTIES} == {"table", "alpha_by_default", "alpha_unused"}
 
 
 def test_advice_speaks_in_the_names_of_the_loss():
@@ -251,6 +251,15 @@ def test_weights_that_do_nothing_are_said_to_do_nothing():
         return ((1 - torch.exp(-ce)) ** (gamma + 0.1 * input.amin(1).sigmoid()) * ce).mean()
 
     assert "Weights accepted and never used" in [cause for cause, _, _ in diagnose(unused).causes()]
+
+
+def test_a_default_that_fails_is_named():
+    def fails(logits, labels, class_weight=None, gamma=2.0):
+        return focal_loss(logits, labels, class_weight.to(logits), gamma)
+
+    diagnosis = diagnose(fails)
+    assert "It fails with its default alpha, and runs where weights are given" in diagnosis.headline
+    assert diagnosis.causes()[0][2] == ("Use class_weight only where it is given: if class_weight is not None.")
 
 
 def test_a_cut_graph_is_said_to_be_cut():

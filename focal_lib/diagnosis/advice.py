@@ -29,6 +29,7 @@ WIDE = "Compute in float32 or wider: input = input.to(torch.promote_types(input.
 REDUCE = 'Reduce last: {"none": loss, "sum": loss.sum(), "mean": loss.mean()}[reduction], of one loss for each row'
 LOCAL = "Compute with local variables, and write into nothing that was handed in or belongs to self"
 MENDS = {  # property, or a kind of violation -> how to mend it where no cause is known; the others: FORMULA
+    "alpha_by_default": "Use alpha only where it is given: if alpha is not None",
     "table": "Give both one shape before all else: input = input.view_as(target)",
     "runs_with_defaults": "Call it with torch.randn(4, 3, requires_grad=True) and torch.tensor([0, 1, 2, 0]) and read "
     "on from there: it must return a tensor with a graph, without .item(), .detach() or .data",
@@ -69,6 +70,7 @@ MENDS = {  # property, or a kind of violation -> how to mend it where no cause i
 }
 TITLES = {  # property, or kind -> what a colleague would say of a loss that breaks it, where no cause is known
     "table": "Logits (N, 1) beside targets (N,) become a table of N times N losses",
+    "alpha_by_default": "It fails with its default alpha, and runs where weights are given",
     "alpha_unused": CATALOGUE["alpha_unused"].title,
     "takes_class_indices": "It refuses class indices",
     "prints_nothing": "It prints",
@@ -148,7 +150,7 @@ OTHERS = (  # words that a relative has -> what gives the paper's loss
 
 def titled(name, kind, example):
     """What breaks this promise, in a few words; empty where only its formula can be said to differ, or it raised."""
-    return "" if RAISED in example else TITLES.get(kind) or TITLES.get(name, "")
+    return TITLES.get(kind) or ("" if RAISED in example else TITLES.get(name, ""))
 
 
 def mend(name, kind=None):

@@ -10,7 +10,7 @@ from torch import nn
 from ..adapter import Untestable
 from ..cases import Violation, expect, expect_finite, gradient, make_cases, numbers, weights, with_weights
 from ..settings import changed, hushed, reset, switches
-from .registry import a_property
+from .registry import a_property, raised
 
 
 @a_property("Called with nothing but logits and targets, the loss returns a finite tensor to differentiate.", "calling")
@@ -20,7 +20,13 @@ def runs_with_defaults(loss, cases):
     case = cases[2]
     c = case.input.shape[1]
     input = case.input.clone().requires_grad_()
-    value = loss.criterion(c, loss.unweighted(c) if loss.needs_alpha else None)(input, case.target.clone())
+    try:
+        value = loss.criterion(c, loss.unweighted(c) if loss.needs_alpha else None)(input, case.target.clone())
+    except Exception as error:
+        with contextlib.suppress(Exception):  # where it fails with weights as well, alpha is not why
+            loss.criterion(c, case.alpha)(case.input.clone(), case.target.clone())
+            error = raised(error, way="alpha_by_default") if loss.takes_weights and not loss.needs_alpha else error
+        raise error
     if not isinstance(value, torch.Tensor):
         raise Violation(f"{case}: it returned {type(value).__name__}, not a tensor", (type(value).__name__,))
     expect_finite({"loss": value}, str(case))

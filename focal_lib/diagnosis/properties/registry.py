@@ -68,9 +68,9 @@ def first_line(error):
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
-def raised(error, setting="", level=None):
+def raised(error, setting="", level=None, way=None):
     """The violation that an error of the loss is, in this setting."""
     kind, text = type(error).__name__, first_line(error)
     words = f"it raised {kind}" if text == kind else f"it raised {kind}: {text}"
     told = re.sub(r"[\d']+|\w+\.", "", text)  # without what differs from loss to loss
-    return Violation(f"{setting}{words}", (kind, told), level)
+    return Violation(f"{setting}{words}", (kind, told), level, way)
