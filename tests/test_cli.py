@@ -75,7 +75,7 @@ def test_the_level_decides_the_exit_status(file):
         ("leaves", "it called sys.exit(0)"),
         ("absent", "there is no 'absent' in"),
         ("number", "number is no loss to call: it is of type int"),
-        ("needs_more", "it asks for input, target, secret: these names do not tell what each is. An adapter says how"),
+        ("needs_more", "it cannot be called without secret, and no name tells what to pass there. An adapter says how"),
     ],
 )
 def test_could_not_test(file, name, why, capsys):

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from .._checks import check_choice
 from ..bugs import CATALOGUE
-from .adapter import Adapter, Stopped, Untestable, parameters_of
+from .adapter import Adapter, Stopped, Untestable
 from .advice import OF_THE_FORMULA
 from .arguments import mistake_in_the_arguments
 from .cases import Violation, make_cases, numbers
@@ -240,8 +240,7 @@ def _no_verdict(loss, name, adapter, levels, suspects, untested):
         return None  # it ran and gave nonsense, or fails in a way that is known
     text = str(adapter.error).strip().split("\n")[0].rstrip(".")
     if adapter.unknown and adapter.raises:
-        asked = [p.name for p in parameters_of(getattr(loss, "forward", loss)) if p.default is p.empty]
-        text = f"it asks for {', '.join(n for n in asked if n != 'self')}: these names do not tell what each is"
+        text = f"it cannot be called without {', '.join(adapter.unknown)}, and no name tells what to pass there"
         return f"{text}. {hint(loss, name, str(adapter.error))}"
     raised = f"it raised {type(adapter.error).__name__}: " if adapter.raises else ""
     return f"{(raised + text).removesuffix(': ')}. {hint(loss, name, text)}"
