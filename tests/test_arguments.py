@@ -249,3 +249,63 @@ def test_a_mean_over_the_number_of_targets_divides_twice(loss):
     diagnosis = diagnose(loss)
     assert diagnosis.verdict == "faulty"
     assert diagnosis.mistake[0] == "It divides the mean by num_items_in_batch, and so divides twice"
+
+
+class CountsAsClasses(nn.Module):
+    def __init__(self, class_num, gamma=2.0):
+        super().__init__()
+        counts = torch.tensor(class_num)
+        self.weights, self.gamma = counts.mean() / counts, gamma
+
+    def forward(self, x, t):
+        return (self.weights.to(x)[t] * rows(x, t, self.gamma)).mean()
+
+
+def counts_as_list(logits, target, img_num_list, gamma=2.0):
+    weights = torch.tensor([sum(img_num_list) / n / len(img_num_list) for n in img_num_list])
+    return (weights.to(logits)[target] * rows(logits, target, gamma)).mean()
+
+
+def counts_as_tensor(logits, target, freq, gamma=2.0):
+    return ((freq.sum() / freq)[target] * rows(logits, target, gamma)).mean()
+
+
+def grows(logits, target, cls_freq, gamma=2.0):
+    return (torch.tensor(cls_freq).to(logits)[target] * rows(logits, target, gamma)).mean()
+
+
+def weights_by_another_name(logits, target, cw, gamma=2.0):
+    return (cw.to(logits)[target] * rows(logits, target, gamma)).mean()
+
+
+class InsideByAnotherName(nn.Module):
+    def __init__(self, cw, gamma=2.0):
+        super().__init__()
+        self.cw, self.gamma = torch.tensor(cw), gamma
+
+    def forward(self, x, t):
+        ce = F.cross_entropy(x, t, weight=self.cw.to(x), reduction="none")
+        return (-torch.expm1(-ce.clamp_min(1e-30))).pow(self.gamma).mul(ce).mean()
+
+
+class NoClasses(nn.Module):
+    def __init__(self, num_classes, gamma=2.0):
+        raise RuntimeError(f"{num_classes} classes are none")
+
+
+@pytest.mark.parametrize("loss", [CountsAsClasses, counts_as_list, counts_as_tensor])
+def test_counts_of_the_classes_are_found_under_any_name_and_in_any_form(loss):
+    diagnosis = diagnose(loss)
+    assert diagnosis.verdict == "right" and "It weights the classes inside, by [" in str(diagnosis)
+
+
+def test_what_grows_with_the_counts_is_a_fault_only_where_the_name_says_counts():
+    assert diagnose(grows).mistake[0] == "Its weights grow with the counts, so the rarest class weighs least"
+    assert not {"alpha_scales_its_class", "default_is_unweighted"} & {*diagnose(weights_by_another_name).violations}
+    assert "alpha_scales_its_class" not in diagnose(weights_by_another_name).untested
+
+
+@pytest.mark.parametrize(("loss", "said"), [(InsideByAnotherName, "it asks for"), (NoClasses, "3 classes are none")])
+def test_what_no_filler_fits_is_not_blamed_for_the_fillers(loss, said):
+    diagnosis = diagnose(loss)
+    assert diagnosis.verdict == "could not test" and said in str(diagnosis)

@@ -56,6 +56,7 @@ class Adapter(Probing, Roles):
         self.own_gamma = float(gamma) if isinstance(gamma, (int, float)) else 2.0
         self._read_signatures()
         self._find_form(FORMS[:1] + self._forms_of_size() + FORMS[1:])
+        self._find_counts()
         self._leave_out_refused()
         self._find_labels()
 
@@ -246,7 +247,8 @@ class Adapter(Probing, Roles):
             wanted[argument] = self._asks(argument)[reduction]
         wanted["classes"] = classes if "classes" in self.names else None
         arguments = self.required | {self.names[name]: value for name, value in wanted.items() if value is not None}
-        special = {"counts": [10.0 * (k + 1) for k in range(classes)], "one": self.tensor(1.0)}
+        counts = [10.0 * (k + 1) for k in range(classes)]
+        special = {"counts": counts, "count_tensor": self.tensor(counts), "one": self.tensor(1.0)}
         arguments = {n: special.get(v, v) if isinstance(v, str) else v for n, v in arguments.items()}
         arguments = {n: v() if isinstance(v, type) and v in BASES else v for n, v in arguments.items()}
         at_build = {name: value for name, value in arguments.items() if name in self.build_names}

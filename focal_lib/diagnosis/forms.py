@@ -52,7 +52,8 @@ REQUIRED = {  # what to pass for other arguments without a default, by name
     "pos_weight": "one",
 }
 BASES = (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss)  # the loss that a wrapper focuses
-FILLERS = (None, "ones", 1.0, -100, *BASES)  # what is tried for an argument without a default that no name explains
+# What is tried for an argument without a default that no name explains:
+FILLERS = (None, "ones", 1.0, -100, "counts", "count_tensor", *BASES)
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,7 @@ class Probing:
         dtypes = dict.fromkeys((self.wanted_dtype, torch.float32))
         tries = [(d, *n, o) for o in self._ways_of_ones() for d in dtypes for n in neutral]
         wholes = (False, True) if "gamma" in self.names else (False,)
+        first = None
         for filler, whole in itertools.product(FILLERS if self.unknown else FILLERS[:1], wholes):
             filled = dict.fromkeys(self.unknown, filler)
             self.required |= filled
@@ -143,12 +144,12 @@ class Probing:
                     self._find_balance()
                     self._fit()
                     if filler is not None and not self.fits:
-                        raise Nonsense(f"filled with {filler}, it gives no focal loss")  # that is no fault of its own
+                        raise Nonsense(f"filled with {filler}, it gives no focal loss")
                     if self.refuses_one_row and not self.fits:
                         raise self.refuses_one_row
                     return
                 except Exception as error:
-                    self.error = self.error or error
+                    first = self.error = first or error  # what a filler leads to is no fault of the loss
         (self.dtype, self.no_weights, self.alpha_form, self.ones), self.whole_gamma = tries[0], False
         self.names, self.left = names, left
         self._list_roles()

@@ -2,13 +2,14 @@
 
 import contextlib
 import copy
+import inspect
 import math
 from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 
-from .forms import COLUMNS, OF_TRAINER, PLAIN, Form
+from .forms import COLUMNS, FORMS, OF_TRAINER, PLAIN, Form
 from .probing import as_number, exponent_of
 
 __all__ = ["Roles"]
@@ -57,6 +58,23 @@ class Roles:
                     self._list_roles()
                     return
 
+    def _find_counts(self):
+        """Where a number of classes is refused, its argument may want their counts; an unknown one may want weights."""
+        found, name = dict(vars(self)), self.names.get("classes")
+        self.required = dict(self.required)
+        if self.raises and name and self.parameters[name].default is inspect.Parameter.empty:
+            self.names = {ours: theirs for ours, theirs in self.names.items() if ours != "classes"}
+            self.unknown = [*self.unknown, name]
+        elif self.weights_are_told:
+            name, self.unknown = self.unknown[0], []
+            self.names, self.required[name] = self.names | {"alpha": name}, None
+            self.left = {n: value for n, value in self.left.items() if n != name}
+        else:
+            return
+        self._find_form(FORMS)
+        if not self.fits:
+            vars(self).update(found | {"printed": self.printed})
+
     def _find_weights_of_mean(self, singles):
         """Weights inside by whose sum the mean is divided do not show in single examples, but in two together."""
         c, weights = len(singles), [1.0]
@@ -80,8 +98,15 @@ class Roles:
     @property
     def grows_with_counts(self):
         """Whether weights that are computed from counts are larger where there are more examples."""
-        inside = self.weights_inside if "counts" in self.required.values() else None
+        inside = self.weights_inside if {"counts", "count_tensor"} & {*map(str, self.required.values())} else None
         return inside is not None and bool((inside[1:] > inside[:-1]).all())
+
+    @property
+    def weights_are_told(self):
+        """Whether the one argument that no name explains is the classes' weights: they grow as what it is handed."""
+        if len(self.unknown) != 1 or "alpha" in self.names or not self.grows_with_counts:
+            return False
+        return not any(word in self.unknown[0].lower() for word in ("num", "count", "freq", "sample", "cnt", "hist"))
 
     @property
     def divides_twice(self):
