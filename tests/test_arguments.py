@@ -305,7 +305,7 @@ def test_what_grows_with_the_counts_is_a_fault_only_where_the_name_says_counts()
     assert "alpha_scales_its_class" not in diagnose(weights_by_another_name).untested
 
 
-@pytest.mark.parametrize(("loss", "said"), [(InsideByAnotherName, "it asks for"), (NoClasses, "3 classes are none")])
+@pytest.mark.parametrize(("loss", "said"), [(InsideByAnotherName, "your own cw"), (NoClasses, "3 classes are none")])
 def test_what_no_filler_fits_is_not_blamed_for_the_fillers(loss, said):
     diagnosis = diagnose(loss)
     assert diagnosis.verdict == "could not test" and said in str(diagnosis)
