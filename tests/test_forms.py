@@ -237,3 +237,14 @@ def test_a_fault_that_one_setting_hides_is_found(loss, broken):
 
 def test_a_loss_for_rows_alone_is_not_faulty_for_label_maps():
     assert diagnose(rows_only).verdict != "faulty"
+
+
+def probabilities_of_key_points(p, targets, gamma=2.0):
+    p_t = p * targets + (1 - p) * (1 - targets)
+    return -((1 - p_t) ** gamma * p_t.clamp(min=1e-8).log()).sum() / targets.sum()
+
+
+def test_what_costs_less_than_nothing_for_logits_is_handed_probabilities():
+    diagnosis = diagnose(probabilities_of_key_points)
+    assert diagnosis.verdict == "another loss" and "one yes-or-no term for each class" in diagnosis.headline
+    assert "It takes probabilities and one-hot targets." in diagnosis.conventions

@@ -55,7 +55,7 @@ class Probing:
     def _find_form(self, forms):
         """Take the first form that fits; else the first in which the loss runs; else the first, with its error."""
         first, ran, table, for_two, adds_up = None, None, None, False, False
-        of_rows, names, left = (), self.names, self.left
+        of_rows, names, left, below_0 = (), self.names, self.left, False
         for form in self._with_sizes_told(forms):
             self.names, self.left = names, left
             if ran and not ran["form"].classes and form.classes and not (for_two or _is_for_two(form, ran)):
@@ -77,10 +77,21 @@ class Probing:
             if self.fits and not (ran and self._is_told_better(adds_up)):
                 return
             if not ran:
-                ran, for_two = found, self._looks_at_two_logits_only()
+                ran, for_two, below_0 = found, self._looks_at_two_logits_only(), self._is_below_0()
+            elif below_0 and form.input is TABLE.input and not self._is_below_0():
+                ran, below_0 = found, False  # it took logits for probabilities
             if form is TABLE:
                 table = found
         vars(self).update(((adds_up and table) or ran or first) | {"printed": self.printed})
+
+    def _is_below_0(self):
+        """Whether single examples cost less than nothing and the height of the logits matters, as to probabilities."""
+        (input, target), higher, form = self._batch(), copy.copy(self), self.form
+        higher.form = replace(form, input=lambda x: form.input(x) + 1)
+        with contextlib.suppress(Exception):
+            if not torch.allclose(self(input, target), higher(input, target)):
+                return any(self(row[None], label[None]).min() < 0 for row, label in zip(input, target, strict=True))
+        return False
 
     def _is_told_better(self, adds_up):
         """Whether a form in which it ran before says more than this one, though this one fits."""
