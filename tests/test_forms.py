@@ -1,5 +1,7 @@
 """The forms in which people write focal losses: tried before a fault is called, and told."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -110,9 +112,14 @@ def test_right_in_its_own_form(loss, words):
     assert words in " ".join(diagnosis.conventions)
 
 
+def times_a_number(logits, targets, scale, gamma=2.0):
+    return focal_loss(logits, targets, gamma=gamma) * math.fsum([scale])
+
+
 def test_what_was_filled_in_is_told():
     assert diagnose(a_weight_for_each_row).left == ["w = 1 for each row, filled in"]
     assert diagnose(in_a_loop).left == ["loop = None"]
+    assert diagnose(times_a_number).left == ["scale = 1.0, filled in (another value changes the loss)"]
 
 
 class OneNumber(nn.Module):

@@ -20,7 +20,7 @@ from .advice import OF_THE_FORMULA
 from .arguments import mistake_in_the_arguments
 from .cases import Violation, make_cases, numbers
 from .focus import deaf_to_a_third
-from .forms import PLAIN, TABLE, logit
+from .forms import FILLED, PLAIN, TABLE, logit
 from .mistakes import mistake_of
 from .naming import names_of
 from .properties import LEVELS, PROPERTIES, check
@@ -377,7 +377,7 @@ def _left(adapter, name, setting):
     for argument, value in adapter.left.items():
         told = repr(value)
         if argument in adapter.unknown and value:
-            told = f"{'1 for each row' if not isinstance(value, type) else f'{value.__name__}()'}, filled in"
+            told = f"{FILLED.get(value, value)}, filled in"
         if isinstance(value, float):
             with contextlib.suppress(Exception):
                 nothing = _apart(adapter.has_no_effect, argument)

@@ -52,8 +52,10 @@ REQUIRED = {  # what to pass for other arguments without a default, by name
     "pos_weight": "one",
 }
 BASES = (nn.CrossEntropyLoss, nn.BCEWithLogitsLoss)  # the loss that a wrapper focuses
-# What is tried for an argument without a default that no name explains:
+# What is tried for an argument without a default that no name explains; in words, where it is not itself:
 FILLERS = (None, "ones", 1.0, -100, "counts", "count_tensor", *BASES)
+FILLED = {"ones": "1 for each row", "counts": "a list of counts", "count_tensor": "a tensor of counts"}
+FILLED |= {base: f"{base.__name__}()" for base in BASES}
 
 
 @dataclass(frozen=True)
