@@ -1,6 +1,7 @@
 """The right code of every exhibit: what its mend makes of the faulty code is right, and solves no exercise."""
 
 import dataclasses
+import functools
 
 import pytest
 from test_leaks import SOLUTIONS, squeeze
@@ -25,6 +26,15 @@ def test_a_mended_loss_is_right(id):
     if id not in SMOOTHED:
         assert bug.exposed_by not in found.violations and set(found.levels.values()) <= {"manners"}
     assert before.stopped or set(found.violations) <= set(before.violations), "the mend breaks what held before"
+
+
+def test_what_is_told_of_a_smoothing_vanishes_without_it_and_of_its_mend_another_loss_is_left():
+    bug = CATALOGUE["smoothing_inside_p_t"]
+    told = {*diagnose(bug.loss).explained[bug.id]}
+    assert not told & {*diagnose(functools.partial(bug.loss, label_smoothing=0.0)).violations}
+    left = told & {*diagnose(bug.mended_loss).violations}
+    assert 0 < len(left) < len(told)
+    assert bug.fix.startswith("Do not smooth.") and "then it is another loss" in bug.fix
 
 
 def test_a_spoiled_mend_is_seen():

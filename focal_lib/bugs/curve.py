@@ -139,7 +139,7 @@ def softmax_twice(input, target, gamma=2.0, reduction="mean"):
     source="keras-team/keras-cv#672, keras-team/keras-cv#1086, Hsuxu/Loss_ToolBox-PyTorch#4",
     symptom="The focus never falls to 0: certain examples go on costing, and gamma does less than it says.",
     hides="The smoothed loss looks right, and with a smoothing of 0 it is.",
-    fix="Take p_t from the unsmoothed cross-entropy, smooth only the factor after it; or do not smooth.",
+    fix="Do not smooth. Or take p_t from the unsmoothed cross-entropy: then it is another loss, with smoothing.",
     mend={"focus(ce,": "focus(cross_entropy(input, target),"},
 )
 def smoothing_inside_p_t(input, target, gamma=2.0, label_smoothing=0.1, reduction="mean"):
