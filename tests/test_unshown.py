@@ -106,6 +106,11 @@ def of_two_columns_only(logits, target, gamma=2.0):
     return of_two_columns(logits, target, gamma)
 
 
+def targets_and_a_millionth(input, target, gamma=2.0):
+    log_p, hot = F.log_softmax(input, 1), F.one_hot(target, input.shape[1]) + 1e-6
+    return ((1 - log_p.exp()) ** gamma * -log_p * hot).mean()
+
+
 @pytest.mark.parametrize(("loss", "ignores"), [(of_two_columns, True), (of_two_columns_only, False)])
 def test_a_loss_of_two_classes_that_ignores_a_third_is_told(loss, ignores):
     diagnosis = diagnose(loss)
@@ -198,6 +203,7 @@ def refuses_in_words(logits, target, gamma=2.0):
 @pytest.mark.parametrize(
     ("loss", "verdict", "words"),
     [
+        (targets_and_a_millionth, "faulty", "The mean divides by N · C"),
         (by_positives_of_one_column, "faulty", "It divides by the number of positives, and a batch may have none"),
         (padded_in_the_mean, "faulty", "Ignored rows stay in the mean"),
         (over_the_height, "faulty", "label maps (N, H, W, C)"),

@@ -286,7 +286,8 @@ def _with_another_term(adapter):
         rows = ours * focal + theirs * other
         same = torch.allclose(alone, rows.detach(), rtol=1e-3, atol=1e-5)
         if abs(theirs) < 2e-3:  # as where targets are clamped: then what is left is that term
-            same = torch.allclose(alone - ours * focal.detach(), theirs * other.detach(), rtol=1e-2, atol=0)
+            rest = alone - ours * focal.detach()
+            same = abs(ours - 1) < 1e-2 and torch.allclose(rest, theirs * other.detach(), rtol=1e-2, atol=0)
         if same and ours > 1e-3 and abs(theirs) > 1e-9 and gives(found, rows.mean()):
             first = first if abs(ours - 1) < 1e-3 else f"{ours:.3g} times {first}"
             return f"{first}, {'plus' if theirs > 0 else 'less'} {abs(theirs):.3g} times {second}"
