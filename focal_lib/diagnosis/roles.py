@@ -103,7 +103,7 @@ class Roles:
 
     @property
     def weights_are_told(self):
-        """Whether the one argument that no name explains is the classes' weights: they grow as what it is handed."""
+        """Whether the one argument that no name explains is the classes' weights, which grow as what it is handed."""
         if len(self.unknown) != 1 or "alpha" in self.names or not self.grows_with_counts:
             return False
         return not any(word in self.unknown[0].lower() for word in ("num", "count", "freq", "sample", "cnt", "hist"))
